@@ -1,1 +1,9 @@
-//! .
+//! ccproxy: a reverse proxy that carries credentials, so that the tools behind it need none.
+//!
+//! Modules in the order a request meets them; `docs/architecture.md` tells the whole life of one.
+
+pub mod credential;
+pub mod fault;
+pub mod hook;
+pub mod model;
+pub mod secret;
