@@ -7,3 +7,4 @@ pub mod fault;
 pub mod hook;
 pub mod model;
 pub mod secret;
+pub mod upstream;
