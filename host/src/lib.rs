@@ -8,3 +8,4 @@ pub mod hook;
 pub mod model;
 pub mod secret;
 pub mod upstream;
+pub mod vault;
