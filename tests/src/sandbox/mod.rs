@@ -1,0 +1,200 @@
+//! The sandbox: an authorization server and a recording upstream on loopback.
+//!
+//! At the issuer lives a generic OpenID provider; under `/github` the same grants speak GitHub's dialect. It is
+//! scripted under `/_sandbox/` (JSON) or through the methods of [`Sandbox`]. Secrets it hands out begin with
+//! `sbxat_`, `sbxrt_`, `sbxac_`, `sbxdc_` (or GitHub's `gho_`, `ghu_`, `ghr_`), so a test can search for leaks.
+//!
+//! It is never the only proof of a flow: the flows run against a certified server as well.
+
+pub(crate) mod authority;
+mod authorize;
+mod clients;
+mod control;
+mod device;
+mod discovery;
+mod endpoint;
+mod faults;
+mod github;
+mod id_token;
+mod inspect;
+mod keys;
+mod log;
+mod page;
+mod reply;
+mod settings;
+mod store;
+mod token;
+
+use std::io;
+use std::sync::Arc;
+
+use serde_json::Value;
+use url::Url;
+
+pub use endpoint::Endpoint;
+pub use faults::{Fault, FaultRule};
+pub use id_token::Mutation;
+pub use log::{Counts, Entry};
+pub use settings::{Change, Lifetimes, Settings};
+pub use store::{Fingerprint, TokenState};
+
+use crate::http_client::Call;
+use crate::server::{Bound, Running};
+use crate::upstream::{self, Recorder, Requests};
+use authority::Authority;
+
+/// Where the sandbox listens and how it starts out.
+#[derive(Clone, Debug, Default)]
+pub struct SandboxConfig {
+    /// Port of the authorization server; 0 picks a free one.
+    pub port: u16,
+    /// Port of the upstream; 0 picks a free one.
+    pub upstream_port: u16,
+    pub settings: Settings,
+}
+
+/// A running sandbox. Dropping it closes both servers.
+pub struct Sandbox {
+    authority: Arc<Authority>,
+    recorder: Arc<Recorder>,
+    _servers: [Running; 2],
+}
+
+impl Sandbox {
+    pub async fn start(config: SandboxConfig) -> io::Result<Self> {
+        let bound = Bound::on_port(config.port).await?;
+        let authority = Arc::new(Authority::new(format!("http://{}", bound.address), config.settings));
+        let served = {
+            let authority = Arc::clone(&authority);
+            bound.serve("authority", move |request| endpoint::answer(Arc::clone(&authority), request))?
+        };
+        let bound = Bound::on_port(config.upstream_port).await?;
+        let recorder = Arc::new(Recorder::new(format!("http://{}", bound.address), Arc::clone(&authority)));
+        let recorded = {
+            let recorder = Arc::clone(&recorder);
+            bound.serve("upstream", move |request| upstream::answer(Arc::clone(&recorder), request))?
+        };
+        Ok(Self { authority, recorder, _servers: [served, recorded] })
+    }
+
+    /// A sandbox with the settings of a fresh one.
+    pub async fn start_default() -> io::Result<Self> {
+        Self::start(SandboxConfig::default()).await
+    }
+
+    // === addresses ===
+
+    pub fn issuer(&self) -> &str {
+        self.authority.issuer()
+    }
+
+    /// Base of GitHub's web pages (`web_url`).
+    pub fn github(&self) -> String {
+        format!("{}/github", self.issuer())
+    }
+
+    /// Base of GitHub's API (`api_url`).
+    pub fn github_api(&self) -> String {
+        format!("{}/github/api/v3", self.issuer())
+    }
+
+    /// Base of the recording upstream.
+    pub fn upstream(&self) -> &str {
+        self.recorder.base()
+    }
+
+    // === scripting ===
+
+    /// Lets the next `times` requests to an endpoint meet a fault.
+    pub fn fault(&self, endpoint: Endpoint, times: u32, fault: Fault) {
+        self.add_fault(FaultRule { endpoint, times, grant_type: None, client: None, fault });
+    }
+
+    pub fn add_fault(&self, rule: FaultRule) {
+        self.authority.lock().faults.add(rule);
+    }
+
+    pub fn change_settings(&self, change: Change) {
+        self.authority.lock().settings.apply(change);
+    }
+
+    /// Expires every access token, or those of one client, now; says how many were live.
+    pub fn expire_access_tokens(&self, client: Option<&str>) -> usize {
+        self.authority.lock().store.expire_access(client)
+    }
+
+    /// Kills every refresh token, or those of one client; says how many were live.
+    pub fn revoke_refresh_tokens(&self, client: Option<&str>) -> usize {
+        self.authority.lock().store.revoke_refresh(client)
+    }
+
+    /// Publishes and signs with new key ids, as a provider that rotates its keys.
+    pub fn rotate_keys(&self) {
+        self.authority.lock().keys.rotate();
+    }
+
+    /// Lets the upstream accept a static API key.
+    pub fn accept_key(&self, key: &str) {
+        self.authority.lock().store.accept_key(key);
+    }
+
+    /// Forgets every grant, fault and log entry and returns to the settings it was started with.
+    pub fn reset(&self) {
+        self.authority.reset();
+        self.recorder.reset();
+    }
+
+    // === what a person would do ===
+
+    /// Approves an authorization request as `user`, as a browser would, and returns where it was redirected.
+    pub async fn approve(&self, authorize_url: &str, user: &str) -> Url {
+        let mut url = Url::parse(authorize_url).expect("an authorize URL is a URL");
+        url.query_pairs_mut().append_pair("sandbox_approve", user);
+        let answer = Call::get(url.as_str()).send().await;
+        assert!(answer.status.is_redirection(), "not approved: {} {}", answer.status, answer.text());
+        Url::parse(answer.header("location")).expect("the redirect goes to a URL")
+    }
+
+    /// Approves a device login; false where no such user code is pending.
+    pub fn approve_device(&self, user_code: &str, user: &str) -> bool {
+        self.authority.lock().store.decide_device(user_code, Some(user))
+    }
+
+    /// Denies a device login; false where no such user code is pending.
+    pub fn deny_device(&self, user_code: &str) -> bool {
+        self.authority.lock().store.decide_device(user_code, None)
+    }
+
+    // === what was seen ===
+
+    pub fn counts(&self) -> Counts {
+        self.authority.lock().log.counts()
+    }
+
+    pub fn log(&self) -> Vec<Entry> {
+        self.authority.lock().log.entries().to_vec()
+    }
+
+    /// What an access token is worth now.
+    pub fn token_state(&self, token: &str) -> TokenState {
+        self.authority.token_state(Some(token))
+    }
+
+    pub fn requests(&self) -> Requests {
+        self.recorder.requests()
+    }
+
+    /// The addresses as one JSON object, which the program prints when it is ready.
+    pub fn ready_line(&self) -> Value {
+        serde_json::json!({
+            "ready": true,
+            "issuer": self.issuer(),
+            "github": self.github(),
+            "github_api": self.github_api(),
+            "upstream": self.upstream(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;
