@@ -5,6 +5,7 @@
 pub mod credential;
 pub mod fault;
 pub mod hook;
+pub mod login;
 pub mod model;
 pub mod secret;
 pub mod upstream;

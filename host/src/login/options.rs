@@ -1,0 +1,65 @@
+//! What a person asked of a login, parsed but not yet matched with connections and providers.
+
+use std::time::Duration;
+
+use serde_json::Value;
+
+use crate::model::ConnectionId;
+
+/// The options of `ccproxy auth login`, or of a login through the API.
+#[derive(Clone, Debug)]
+pub struct LoginOptions {
+    /// What was named: a connection, a provider or a preset, in this order.
+    pub target: String,
+    /// The connection to make, if it shall not be called like the target.
+    pub connection: Option<ConnectionId>,
+    /// `browser`, `device`, `paste`, `client-credentials` or `token`; chosen by the host if absent.
+    pub flow: Option<String>,
+    /// Print the URL only: the browser is somewhere else.
+    pub no_browser: bool,
+    /// Scopes to ask for; those of the connection if empty.
+    pub scopes: Vec<String>,
+    /// The OAuth client to log in as, stored with the connection.
+    pub client_id: Option<String>,
+    /// Where the OAuth client's secret is, stored with the connection.
+    pub client_secret: Option<SecretSource>,
+    /// Settings of the provider by their name in the schema, as typed.
+    pub settings: Vec<(String, String)>,
+    /// Log in even if the connection is usable.
+    pub force: bool,
+    /// How long to wait for the person.
+    pub timeout: Duration,
+    /// Whether to show a QR code; where it can be read if absent.
+    pub qr: Option<bool>,
+    /// Whether questions may be asked: a terminal, no `--no-input`, no `CI`.
+    pub interactive: bool,
+}
+
+/// Where a client secret comes from. Never the secret itself: argv is public.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SecretSource {
+    /// A reference as the settings hold it: `{"env": "NAME"}`.
+    Reference(Value),
+    /// Ask for it, and keep it with the grant.
+    Prompt,
+}
+
+impl LoginOptions {
+    /// A login of `target` that asks for nothing in particular.
+    pub fn new(target: impl Into<String>) -> Self {
+        Self {
+            target: target.into(),
+            connection: None,
+            flow: None,
+            no_browser: false,
+            scopes: Vec::new(),
+            client_id: None,
+            client_secret: None,
+            settings: Vec::new(),
+            force: false,
+            timeout: Duration::from_secs(600),
+            qr: None,
+            interactive: false,
+        }
+    }
+}
