@@ -1,5 +1,17 @@
-//! A login, from what a person asked for to the saved grant.
+//! Logging in: which flow and why, the loopback redirect, waiting and polling.
+//!
+//! The provider's plugin decides each next step; this room shows it and does the waiting, so the
+//! same plugin serves a terminal, a page and an API. What a login yields is stored by `app`, after
+//! the account was probed.
 
+mod driver;
+mod flow;
 mod options;
+pub mod page;
+mod redirect;
+pub mod step;
 
+pub use driver::{Finished, LoginError, Notice, Person, Terms, drive};
+pub use flow::{Choice, Flow, NoFlow, Situation, choose};
 pub use options::{LoginOptions, SecretSource};
+pub use redirect::RedirectError;

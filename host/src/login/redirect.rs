@@ -1,0 +1,293 @@
+//! The loopback listener that a browser comes back to (RFC 8252 section 7.3).
+//!
+//! Bound before the browser opens; one path, GET only, one answer. The page is written after the
+//! token exchange, so that it tells the truth.
+
+use std::convert::Infallible;
+use std::io;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::{Method, Request, Response, StatusCode, header};
+use http_body_util::Full;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use subtle::ConstantTimeEq as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::task::JoinSet;
+use url::Url;
+
+use crate::secret::Secret;
+
+use super::page;
+
+/// Connections served at once. A browser opens a few; a page that floods us must not grow.
+const MAX_CONNECTIONS: usize = 16;
+
+/// The listener of one login.
+pub struct Redirect {
+    uri: Url,
+    arrivals: mpsc::Receiver<Arrival>,
+    _serving: JoinSet<()>,
+}
+
+/// A browser came back.
+pub struct Arrival {
+    /// The query, `code` and `state` included.
+    pub query: Secret,
+    /// Where to send the page that the person sees.
+    pub page: oneshot::Sender<page::Outcome>,
+}
+
+/// Why no listener could be made.
+#[derive(Debug, thiserror::Error)]
+pub enum RedirectError {
+    /// The setting is not a loopback URL that we can listen on.
+    #[error("redirect_uri `{0}` is not an http URL of this machine (127.0.0.1, [::1] or localhost)")]
+    NotLoopback(String),
+    /// The port is taken, most likely.
+    #[error("cannot listen for the redirect on {address}")]
+    Bind {
+        /// What was tried.
+        address: String,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+impl Redirect {
+    /// Listens on a free port, or where the `redirect_uri` setting says.
+    pub async fn listen(fixed: Option<&str>, state: &str) -> Result<Self, RedirectError> {
+        let mut uri = match fixed {
+            Some(text) => loopback(text)?,
+            None => Url::parse("http://127.0.0.1/callback").expect("a literal URL parses"),
+        };
+        let host = match uri.host_str() {
+            Some("localhost") | None => "127.0.0.1".to_owned(),
+            Some(host) => host.to_owned(),
+        };
+        let address = format!("{host}:{}", uri.port().unwrap_or(0));
+        let listener = TcpListener::bind(&address)
+            .await
+            .map_err(|source| RedirectError::Bind { address: address.clone(), source })?;
+        let port = listener.local_addr().map_err(|source| RedirectError::Bind { address, source })?.port();
+        uri.set_port(Some(port)).expect("an http URL takes a port");
+
+        let (sender, arrivals) = mpsc::channel(1);
+        let expected = Arc::new(Expected {
+            path: uri.path().to_owned(),
+            authorities: [format!("127.0.0.1:{port}"), format!("localhost:{port}"), format!("[::1]:{port}")],
+            state: Secret::from(state.to_owned()),
+            arrivals: sender,
+        });
+        let mut serving = JoinSet::new();
+        serving.spawn(accept(listener, expected));
+        Ok(Self { uri, arrivals, _serving: serving })
+    }
+
+    /// What to send as `redirect_uri`.
+    pub fn uri(&self) -> &str {
+        self.uri.as_str()
+    }
+
+    /// Waits for the browser.
+    pub async fn arrival(&mut self) -> Arrival {
+        match self.arrivals.recv().await {
+            Some(arrival) => arrival,
+            // The acceptor never ends while `self` lives; waiting on is what a caller can use.
+            None => std::future::pending().await,
+        }
+    }
+
+    /// The query of a redirect URL that a person pasted, if it belongs to this login.
+    pub fn pasted(&self, line: &str) -> Option<Secret> {
+        let url = Url::parse(line.trim()).ok()?;
+        let ours = url.path() == self.uri.path();
+        let query = url.query()?.to_owned();
+        (ours && has_state(&query)).then(|| Secret::from(query))
+    }
+}
+
+fn loopback(text: &str) -> Result<Url, RedirectError> {
+    let refuse = || RedirectError::NotLoopback(text.to_owned());
+    let url = Url::parse(text).map_err(|_| refuse())?;
+    let local = match url.host() {
+        Some(url::Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(url::Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(url::Host::Domain(name)) => name == "localhost",
+        None => false,
+    };
+    (local && url.scheme() == "http").then_some(url).ok_or_else(refuse)
+}
+
+fn has_state(query: &str) -> bool {
+    url::form_urlencoded::parse(query.as_bytes()).any(|(name, _)| name == "state")
+}
+
+struct Expected {
+    path: String,
+    authorities: [String; 3],
+    state: Secret,
+    arrivals: mpsc::Sender<Arrival>,
+}
+
+async fn accept(listener: TcpListener, expected: Arc<Expected>) {
+    let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let Ok(slot) = Arc::clone(&slots).acquire_owned().await else { return };
+        match listener.accept().await {
+            Ok((stream, _)) => {
+                let expected = Arc::clone(&expected);
+                connections.spawn(async move {
+                    serve(stream, expected).await;
+                    drop(slot);
+                });
+            }
+            // Out of descriptors, most likely: a pause, or this loop would spin.
+            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+        }
+        while connections.try_join_next().is_some() {}
+    }
+}
+
+async fn serve(stream: TcpStream, expected: Arc<Expected>) {
+    let service = service_fn(move |request| {
+        let expected = Arc::clone(&expected);
+        async move { Ok::<_, Infallible>(answer(&request, &expected).await) }
+    });
+    let connection = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(std::time::Duration::from_secs(10))
+        .keep_alive(false)
+        .serve_connection(TokioIo::new(stream), service);
+    if let Err(error) = connection.await {
+        tracing::debug!(%error, "the redirect listener lost a connection");
+    }
+}
+
+async fn answer(request: &Request<Incoming>, expected: &Expected) -> Response<Full<Bytes>> {
+    let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+    if !expected.authorities.iter().any(|ours| ours == host) {
+        return page::plain(StatusCode::MISDIRECTED_REQUEST, "this is not the address of this login");
+    }
+    if request.uri().path() != expected.path {
+        return page::plain(StatusCode::NOT_FOUND, "nothing is here");
+    }
+    // A prefetch or a HEAD would spend the code without anybody having come back.
+    let prefetch = request
+        .headers()
+        .get("sec-purpose")
+        .is_some_and(|purpose| purpose.as_bytes().starts_with(b"prefetch"));
+    if request.method() != Method::GET || prefetch {
+        return page::plain(StatusCode::METHOD_NOT_ALLOWED, "only a browser coming back is answered here");
+    }
+    let query = request.uri().query().unwrap_or_default();
+    if !state_matches(query, &expected.state) {
+        return page::plain(
+            StatusCode::BAD_REQUEST,
+            "this redirect does not belong to the login that is waiting",
+        );
+    }
+    let (page, outcome) = oneshot::channel();
+    let arrival = Arrival { query: Secret::from(query.to_owned()), page };
+    // The channel holds one: a second browser window is told so and changes nothing.
+    if expected.arrivals.try_send(arrival).is_err() {
+        return page::plain(StatusCode::CONFLICT, "this login has already been answered");
+    }
+    match outcome.await {
+        Ok(outcome) => page::result(&outcome),
+        Err(_) => page::result(&page::Outcome::Failed { message: "the login was stopped".into() }),
+    }
+}
+
+/// Compared in constant time: the answer must not tell how much of a guess was right.
+fn state_matches(query: &str, expected: &Secret) -> bool {
+    let mut states = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "state");
+    match (states.next(), states.next()) {
+        (Some((_, state)), None) => state.as_bytes().ct_eq(expected.expose()).into(),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pretty_assertions::assert_eq;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    async fn get(redirect: &Redirect, head: &str) -> String {
+        let port = Url::parse(redirect.uri()).unwrap().port().unwrap();
+        let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+        let head = head.replace("PORT", &port.to_string());
+        stream.write_all(format!("{head}\r\nconnection: close\r\n\r\n").as_bytes()).await.unwrap();
+        let mut reply = String::new();
+        stream.read_to_string(&mut reply).await.unwrap();
+        reply
+    }
+
+    #[tokio::test]
+    async fn a_browser_that_comes_back_sees_how_it_ended() {
+        let mut redirect = Redirect::listen(None, "s1").await.unwrap();
+        let uri = redirect.uri().to_owned();
+        assert!(uri.starts_with("http://127.0.0.1:") && uri.ends_with("/callback"), "{uri}");
+        let port = Url::parse(&uri).unwrap().port().unwrap();
+        let browser = tokio::spawn(async move {
+            let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+            let head = format!(
+                "GET /callback?code=c&state=s1 HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await.unwrap();
+            let mut reply = String::new();
+            stream.read_to_string(&mut reply).await.unwrap();
+            reply
+        });
+        let arrival = redirect.arrival().await;
+        assert_eq!(arrival.query.expose(), b"code=c&state=s1");
+        let outcome = page::Outcome::LoggedIn { connection: "corp".into(), account: "<alice>".into() };
+        arrival.page.send(outcome).ok().unwrap();
+        let reply = browser.await.unwrap();
+        assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
+        assert!(reply.contains("&lt;alice&gt;") && reply.contains("no-store"), "{reply}");
+    }
+
+    #[tokio::test]
+    async fn strangers_are_turned_away_and_the_login_waits_on() {
+        let redirect = Redirect::listen(None, "s1").await.unwrap();
+        for (head, status) in [
+            ("GET /callback?code=c&state=wrong HTTP/1.1\r\nhost: 127.0.0.1:PORT", "400"),
+            ("GET /callback?code=c HTTP/1.1\r\nhost: 127.0.0.1:PORT", "400"),
+            ("GET /callback?code=c&state=s1&state=s1 HTTP/1.1\r\nhost: 127.0.0.1:PORT", "400"),
+            ("GET /callback?code=c&state=s1 HTTP/1.1\r\nhost: evil.example:PORT", "421"),
+            ("HEAD /callback?code=c&state=s1 HTTP/1.1\r\nhost: 127.0.0.1:PORT", "405"),
+            (
+                "GET /callback?code=c&state=s1 HTTP/1.1\r\nhost: 127.0.0.1:PORT\r\nsec-purpose: prefetch",
+                "405",
+            ),
+            ("GET /other?state=s1 HTTP/1.1\r\nhost: 127.0.0.1:PORT", "404"),
+        ] {
+            let reply = get(&redirect, head).await;
+            assert!(reply.starts_with(&format!("HTTP/1.1 {status}")), "{head}\n{reply}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_pasted_address_is_taken_if_it_is_a_redirect_of_ours() {
+        let redirect = Redirect::listen(None, "s1").await.unwrap();
+        let query = redirect.pasted(" http://127.0.0.1:1/callback?code=c&state=s1 \n").unwrap();
+        assert_eq!(query.expose(), b"code=c&state=s1");
+        assert!(redirect.pasted("http://127.0.0.1:1/other?code=c&state=s1").is_none());
+        assert!(redirect.pasted("hello").is_none());
+    }
+
+    #[tokio::test]
+    async fn only_this_machine_can_be_a_redirect() {
+        for bad in ["https://127.0.0.1/cb", "http://example.com/cb", "nonsense", "http://192.168.0.1/"] {
+            assert!(Redirect::listen(Some(bad), "s").await.is_err(), "{bad}");
+        }
+        let redirect = Redirect::listen(Some("http://localhost/auth/done"), "s").await.unwrap();
+        assert!(redirect.uri().starts_with("http://localhost:") && redirect.uri().ends_with("/auth/done"));
+    }
+}
