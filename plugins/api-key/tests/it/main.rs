@@ -1,0 +1,19 @@
+//! The provider as the host sees it, against mock services.
+
+#![expect(clippy::unwrap_used, reason = "what unwraps is a test or a part of one")]
+
+mod login;
+mod placement;
+mod probe;
+mod record;
+mod refusal;
+
+use ccproxy_plugin_sdk::testing::Bench;
+use ccproxy_provider_api_key::ApiKey;
+use serde_json::{Value, json};
+
+/// A connection with these settings whose `key` resolves to `key`.
+fn configured(mut settings: Value, key: &str) -> Bench {
+    settings["key"] = json!({ "env": "THE_KEY" });
+    Bench::new::<ApiKey>(settings).with_secret("key", key)
+}
