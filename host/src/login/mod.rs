@@ -10,8 +10,10 @@ mod options;
 pub mod page;
 mod redirect;
 pub mod step;
+mod target;
 
 pub use driver::{Finished, LoginError, Notice, Person, Terms, drive};
 pub use flow::{Choice, Flow, NoFlow, Situation, choose};
 pub use options::{LoginOptions, SecretSource};
 pub use redirect::RedirectError;
+pub use target::{Known, Target, TargetError, nearest, resolve};
