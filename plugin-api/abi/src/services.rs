@@ -44,6 +44,9 @@ pub trait VaultTxn: Send + Sync + 'static {
     fn record(&self) -> ROption<RVec<u8>>;
     /// The generation of that record; 0 if there is none.
     fn generation(&self) -> u64;
+    /// The generation the next [`put`](VaultTxn::put) will have: higher than any this connection ever had, also
+    /// after a deletion.
+    fn next_generation(&self) -> u64;
     /// Stores a record, durably once the future completes. Returns its generation.
     fn put(&self, record: RVec<u8>, view: GrantView) -> ApiFuture<u64>;
     /// Removes the record.

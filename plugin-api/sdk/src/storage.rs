@@ -109,7 +109,7 @@ impl<S: JsonTokenStorage> Grant<S> {
     /// The generation the next [`save`](Self::save) will have: store it with a new token, so that a
     /// refused one can be told from its successor.
     pub fn next_generation(&self) -> u64 {
-        self.generation.saturating_add(1)
+        self.txn.next_generation()
     }
 
     /// Stores the record, durably once this returns. Save a rotated refresh token before its access

@@ -154,6 +154,10 @@ impl VaultTxn for FakeTxn {
         self.0.state().generation
     }
 
+    fn next_generation(&self) -> u64 {
+        self.0.state().generation + 1
+    }
+
     fn put(&self, record: RVec<u8>, _: abi::GrantView) -> ApiFuture<u64> {
         let mut state = self.0.state();
         if state.fail_writes {
