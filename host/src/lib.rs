@@ -2,6 +2,7 @@
 //!
 //! Modules in the order a request meets them; `docs/architecture.md` tells the whole life of one.
 
+pub mod config;
 pub mod credential;
 pub mod fault;
 pub mod hook;

@@ -1,0 +1,44 @@
+//! The configuration: layers of files, environment and flags, and what the host runs on.
+//!
+//! [`Config::load`] reads every source, checks each by itself against the schema, merges them and parses the
+//! values once. Whatever is wrong is told together, with its place ([`ConfigError`]). Section 3 of the interface.
+
+mod anchor;
+mod check;
+mod diagnostic;
+mod duration;
+mod environment;
+mod foreign;
+mod json_schema;
+mod kind;
+mod layers;
+mod load;
+mod origin;
+mod overlay;
+mod paths;
+mod resolve;
+mod schema;
+mod secret_ref;
+mod settings;
+mod show;
+mod store;
+mod supported;
+mod tree;
+mod typed;
+
+pub use diagnostic::{ConfigError, Diagnostic};
+pub use environment::Env;
+pub use json_schema::json_schema;
+pub use load::{Config, Sources};
+pub use origin::Origin;
+pub use paths::Paths;
+pub use secret_ref::{SecretRef, is_secret_name};
+pub use show::Shown;
+pub use store::StoredConnection;
+pub use typed::{
+    Access, Admin, Backend, ConnectionConfig, Cookies, InvalidListenAddress, ListenAddress, LogFormat,
+    LogLevel, Logging, OutboundProxy, Plugins, Resolved, RouteConfig, Server, Storage, Tls, Trust, Upstream,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! What is part of the contract but not built yet: understood, and refused plainly.
+
+use super::diagnostic::{ConfigError, Diagnostic, did_you_mean};
+use super::load::Config;
+use super::origin::Origin;
+use super::typed::{Access, Backend, ListenAddress};
+
+impl Config {
+    /// Refuses, as `unsupported`, what this version cannot do. Asked by `serve` and `config check`.
+    pub fn check_supported(&self) -> Result<(), ConfigError> {
+        let resolved = &self.resolved;
+        let mut missing = Vec::new();
+        let mut refuse = |path: &[&str], what: String, hint: &str| {
+            let message = format!("{what} is not built yet in this version");
+            missing.push(self.diagnostic(path, message).with_hint(hint));
+        };
+        if resolved.server.access == Access::Key {
+            refuse(&["server", "access"], "`server.access` = \"key\"".into(), "use \"same-user\"");
+        }
+        for address in &resolved.server.listen {
+            if let Some(what) = exposed_or_special(address) {
+                let what = format!("{what} (`{address}` in `server.listen`)");
+                refuse(
+                    &["server", "listen"],
+                    what,
+                    "listen on a loopback address such as \"127.0.0.1:8462\"",
+                );
+            }
+        }
+        if resolved.server.insecure_cleartext {
+            refuse(&["server", "insecure_cleartext"], "`server.insecure_cleartext`".into(), "leave it out");
+        }
+        let tls = &resolved.server.tls;
+        if tls.cert.is_some() || tls.key.is_some() || tls.local_ca {
+            refuse(&["server", "tls"], "[server.tls]".into(), "leave it out");
+        }
+        if resolved.admin.listen.is_some() {
+            refuse(&["admin", "listen"], "an address in `admin.listen`".into(), "use \"off\"");
+        }
+        if matches!(resolved.storage.backend, Backend::Keyring | Backend::Postgres) {
+            let what = format!("`storage.backend` = {:?}", resolved.storage.backend).to_lowercase();
+            refuse(&["storage", "backend"], what, "use \"auto\", \"file\" or \"memory\"");
+        }
+        for (name, route) in &resolved.routes {
+            if route.listen.is_some() {
+                let what = format!("a listener of its own for the route `{name}`");
+                refuse(&["routes", name.as_str(), "listen"], what, "reach the route by its path");
+            }
+            if !route.rewrite_json.is_empty() {
+                let what = format!("`rewrite_json` of the route `{name}`");
+                refuse(&["routes", name.as_str(), "rewrite_json"], what, "leave it out");
+            }
+        }
+        ConfigError::check_unsupported(missing)
+    }
+
+    /// Refuses routes whose connection does not exist. Apart from loading, because `auth login` may be about to
+    /// make that connection.
+    pub fn check_references(&self) -> Result<(), ConfigError> {
+        let known: Vec<String> = self.resolved.connections.keys().map(ToString::to_string).collect();
+        let dangling = self.resolved.routes.iter().filter_map(|(name, route)| {
+            let wanted = route.connection.to_string();
+            let missing = !known.contains(&wanted);
+            missing.then(|| {
+                let message =
+                    format!("the route `{name}` uses the connection `{wanted}`, which does not exist");
+                let hint = did_you_mean(&wanted, known.iter().map(String::as_str))
+                    .unwrap_or_else(|| format!("make it: ccproxy auth create {wanted} --provider ID"));
+                self.diagnostic(&["routes", name.as_str(), "connection"], message).with_hint(hint)
+            })
+        });
+        ConfigError::check(dangling.collect())
+    }
+
+    /// A mistake in the key at a path.
+    pub(super) fn key_diagnostic(&self, path: &[&str], message: String) -> Diagnostic {
+        match self.merged.position(path) {
+            Some(position) => Diagnostic::at_key(position, message),
+            None => Diagnostic::new(Origin::BuiltIn, message),
+        }
+    }
+
+    /// A mistake in the value at a path.
+    pub(super) fn diagnostic(&self, path: &[&str], message: String) -> Diagnostic {
+        match self.merged.position(path) {
+            Some(position) => Diagnostic::at_value(position, message),
+            None => Diagnostic::new(Origin::BuiltIn, message),
+        }
+    }
+}
+
+fn exposed_or_special(address: &ListenAddress) -> Option<&'static str> {
+    match address {
+        ListenAddress::Tcp(address) if address.ip().is_loopback() => None,
+        ListenAddress::Tcp(_) => Some("a listener that is not loopback"),
+        ListenAddress::Https(_) => Some("an https listener"),
+        ListenAddress::Unix(_) => Some("a Unix socket listener"),
+        ListenAddress::Fd(_) => Some("a listener handed over by descriptor"),
+    }
+}

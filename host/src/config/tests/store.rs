@@ -1,0 +1,67 @@
+use std::os::unix::fs::PermissionsExt;
+
+use pretty_assertions::assert_eq;
+use serde_json::{Value as Json, json};
+
+use super::*;
+use crate::fault::Code;
+
+fn stored(name: &str, settings: Json) -> StoredConnection {
+    let Json::Object(settings) = settings else { panic!("settings are an object") };
+    StoredConnection { id: id(name), provider: "oidc".parse().unwrap(), settings }
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().permissions().mode() & 0o7777
+}
+
+#[test]
+fn what_is_stored_is_loaded_again() {
+    let home = Home::new();
+    let settings = json!({
+        "issuer": "https://id.example", "scopes": ["openid", "x y"], "leeway": 5, "sealed": true, "none": null,
+        "client_secret": {"command": ["pass", "show"]}, "extra_params": {"a \"b\"": "ü"},
+    });
+    stored("acme/corp", settings.clone()).write(&home.paths()).unwrap();
+    let connection = home.load().resolved.connections[&id("acme/corp")].clone();
+    let mut expected = settings;
+    expected.as_object_mut().unwrap().remove("none");
+    assert_eq!(Json::from(connection.settings), expected);
+    assert!(connection.stored);
+
+    stored("acme/corp", json!({"issuer": "https://id2.example"})).write(&home.paths()).unwrap();
+    let connection = home.load().resolved.connections[&id("acme/corp")].clone();
+    assert_eq!(Json::from(connection.settings), json!({"issuer": "https://id2.example"}));
+
+    assert_eq!(StoredConnection::remove(&home.paths(), &id("acme/corp")), Ok(true));
+    assert_eq!(StoredConnection::remove(&home.paths(), &id("acme/corp")), Ok(false));
+    assert!(home.load().resolved.connections.is_empty());
+}
+
+#[test]
+fn nobody_else_can_read_it_and_nothing_else_is_left_behind() {
+    let home = Home::new();
+    stored("corp", json!({})).write(&home.paths()).unwrap();
+    let dir = home.path("config/connections/global");
+    assert_eq!(mode(&dir.join("corp.toml")), 0o600);
+    assert_eq!((mode(&dir), mode(&home.path("config/connections"))), (0o700, 0o700));
+    let names: Vec<_> = std::fs::read_dir(&dir).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(names, ["corp.toml"]);
+}
+
+#[test]
+fn a_secret_is_not_stored() {
+    let home = Home::new();
+    let fault = stored("corp", json!({"client_secret": "s3cr3t-canary"})).write(&home.paths()).unwrap_err();
+    assert_eq!(fault.code, Code::InvalidConfig);
+    assert!(!fault.message.contains("s3cr3t-canary"), "{}", fault.message);
+    assert!(!home.path("config/connections").exists());
+}
+
+#[test]
+fn a_store_that_cannot_be_written_says_so() {
+    let home = Home::new().file("config/connections/global", "a file where a directory should be");
+    let fault = stored("corp", json!({})).write(&home.paths()).unwrap_err();
+    assert_eq!(fault.code, Code::Storage);
+    assert!(fault.message.contains("connections/global"), "{}", fault.message);
+}
