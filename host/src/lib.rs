@@ -5,9 +5,13 @@
 pub mod config;
 pub mod credential;
 pub mod fault;
+pub mod guard;
 pub mod hook;
 pub mod login;
+pub mod message;
 pub mod model;
+pub mod refusal;
+pub mod route;
 pub mod secret;
 pub mod upstream;
 pub mod vault;

@@ -6,6 +6,8 @@
 mod base;
 pub mod connect;
 mod origin;
+mod outgoing;
 
 pub use base::Base;
 pub use origin::{InvalidOrigin, Origin, Scheme};
+pub use outgoing::{Outgoing, outgoing, remove};

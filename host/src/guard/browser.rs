@@ -1,0 +1,64 @@
+//! Web pages in the user's browser: they reach loopback too, and must not get in.
+//!
+//! Fetch Metadata (`Sec-Fetch-Site`) and `Origin` are set by the browser and out of a page's reach.
+//! Neither is sent by the tools we serve, so absence passes.
+
+use crate::message::RequestHead;
+use crate::refusal::Refusal;
+
+/// Who asks, as the browser tells.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Caller<'a> {
+    /// No page, as far as one can tell.
+    NotAPage,
+    /// A page that we served.
+    Own,
+    /// A page of `server.allowed_origins`.
+    Allowed(&'a [u8]),
+}
+
+/// A CORS preflight that we answer ourselves: the upstream never sees a page.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Preflight<'a> {
+    /// The allowed origin.
+    pub origin: &'a [u8],
+    /// The method it asks for.
+    pub method: &'a [u8],
+    /// The fields it asks for.
+    pub fields: Option<&'a [u8]>,
+}
+
+/// Refuses pages that are neither ours nor allowed.
+pub(super) fn check<'a>(
+    head: &RequestHead<'a>,
+    authority: &[u8],
+    allowed: &[String],
+) -> Result<Caller<'a>, Refusal> {
+    let mut origins = head.values("origin");
+    let caller = match (origins.next(), origins.next()) {
+        (None, _) => Caller::NotAPage,
+        (Some(_), Some(_)) => return Err(Refusal::OriginNotAllowed),
+        (Some(origin), None) if is_ours(origin, authority) => Caller::Own,
+        (Some(origin), None) if allowed.iter().any(|one| one.as_bytes() == origin) => Caller::Allowed(origin),
+        (Some(_), None) => return Err(Refusal::OriginNotAllowed),
+    };
+    if !matches!(caller, Caller::Allowed(_))
+        && head.values("sec-fetch-site").any(|site| !matches!(site, b"none" | b"same-origin"))
+    {
+        return Err(Refusal::OriginNotAllowed);
+    }
+    Ok(caller)
+}
+
+/// The preflight that `head` is, if it is one (Fetch standard, CORS-preflight request).
+pub(super) fn preflight<'a>(head: &RequestHead<'a>, origin: &'a [u8]) -> Option<Preflight<'a>> {
+    if head.method != b"OPTIONS" {
+        return None;
+    }
+    let method = head.values("access-control-request-method").next()?;
+    Some(Preflight { origin, method, fields: head.values("access-control-request-headers").next() })
+}
+
+fn is_ours(origin: &[u8], authority: &[u8]) -> bool {
+    origin.strip_prefix(b"http://").is_some_and(|rest| rest.eq_ignore_ascii_case(authority))
+}

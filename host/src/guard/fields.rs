@@ -1,0 +1,147 @@
+//! Which client fields may go upstream.
+//!
+//! What is removed here is removed before the credential is attached, so nothing a client sends can
+//! collide with it, strip it (`Connection: authorization`, CVE-2025-48865) or shadow it (`X_Api_Key`).
+
+use crate::message::{Field, FieldSet, RequestHead, Version, folded_eq, token_list};
+use crate::refusal::Refusal;
+
+/// What is left of the client's fields, and what they asked of this hop.
+pub(super) struct Survivors {
+    pub(super) fields: FieldSet,
+    pub(super) websocket: bool,
+    pub(super) te_trailers: bool,
+}
+
+/// Fields that end at this hop (RFC 9110 section 7.6.1) or that we write ourselves (`Host`, framing).
+const CONNECTION_SPECIFIC: [&[u8]; 11] = [
+    b"connection",
+    b"content-length",
+    b"expect",
+    b"host",
+    b"http2-settings",
+    b"keep-alive",
+    b"proxy-connection",
+    b"te",
+    b"trailer",
+    b"transfer-encoding",
+    b"upgrade",
+];
+
+/// Where clients put the dummy key their SDK demands.
+const CLIENT_CREDENTIALS: [&[u8]; 6] =
+    [b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"private-token", b"proxy-authorization"];
+
+/// Statements about the hop before us. No upstream may believe a client's, and ours are nobody's business.
+const FORWARDING: [&[u8]; 2] = [b"forwarded", b"x-real-ip"];
+const FORWARDING_PREFIXES: [&[u8]; 4] = [b"x-forwarded-", b"x-original-", b"x-rewrite-", b"proxy-"];
+
+/// What a browser says about the page behind a request. The page is ours or allowed; the upstream would
+/// only see a foreign site and refuse.
+const PAGE: [&[u8]; 2] = [b"origin", b"referer"];
+
+/// Whether a field ends at this hop, in requests and responses alike.
+pub fn is_connection_specific(name: &[u8]) -> bool {
+    is_one_of(name, &CONNECTION_SPECIFIC) || has_prefix(name, b"proxy-")
+}
+
+/// Whether a field is where clients put credentials of their own.
+pub fn is_client_credential(name: &[u8]) -> bool {
+    is_one_of(name, &CLIENT_CREDENTIALS)
+}
+
+/// Refuses requests whose body might be framed otherwise by somebody else (RFC 9112 section 6).
+pub(super) fn check_framing(head: &RequestHead<'_>) -> Result<(), Refusal> {
+    let mut expectations = head.values("expect");
+    if expectations.any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
+        return Err(Refusal::ExpectationFailed);
+    }
+    let mut codings = head.values("transfer-encoding");
+    let Some(coding) = codings.next() else { return Ok(()) };
+    if codings.next().is_some() || head.values("content-length").next().is_some() {
+        return Err(Refusal::Malformed("the body is framed twice"));
+    }
+    if coding.eq_ignore_ascii_case(b"chunked") {
+        return Ok(());
+    }
+    let is_chunked = |token: &[u8]| token.eq_ignore_ascii_case(b"chunked");
+    let tokens: Vec<_> = coding.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
+    match tokens.split_last() {
+        // Well framed, in a coding that we do not read: RFC 9112 section 6.1 asks for 501.
+        Some((last, others))
+            if is_chunked(last) && !others.iter().any(|token| token.is_empty() || is_chunked(token)) =>
+        {
+            Err(Refusal::TransferCoding)
+        }
+        _ => Err(Refusal::Malformed("the transfer coding is not chunked")),
+    }
+}
+
+/// Sorts the client's fields.
+pub(super) fn survivors(head: &RequestHead<'_>) -> Result<Survivors, Refusal> {
+    let from_page =
+        head.fields.iter().any(|field| field.is("origin") || has_prefix(field.name, b"sec-fetch-"));
+    let mut fields = FieldSet::default();
+    for (index, field) in head.fields.iter().enumerate() {
+        let gone = is_connection_specific(field.name)
+            || is_client_credential(field.name)
+            || is_forwarding(field.name)
+            || from_page && (is_one_of(field.name, &PAGE) || has_prefix(field.name, b"sec-fetch-"));
+        if !gone {
+            fields.insert(index);
+        }
+    }
+    remove_nominated(head.fields, &mut fields);
+    let websocket = is_websocket(head);
+    if websocket && has_body(head) {
+        return Err(Refusal::Malformed("a WebSocket handshake has no body"));
+    }
+    let te_trailers = head.values("te").flat_map(token_list).any(|te| te.eq_ignore_ascii_case(b"trailers"));
+    Ok(Survivors { fields, websocket, te_trailers })
+}
+
+/// Takes out what `Connection` nominates.
+fn remove_nominated(all: &[Field<'_>], kept: &mut FieldSet) {
+    let connection = all.iter().filter(|field| field.is("connection"));
+    for nominated in connection.flat_map(|field| token_list(field.value)) {
+        for (index, field) in all.iter().enumerate() {
+            if same_folded(field.name, nominated) {
+                kept.remove(index);
+            }
+        }
+    }
+}
+
+/// RFC 6455 section 4.1, and nothing else: `h2c` would let a client talk past every check here.
+fn is_websocket(head: &RequestHead<'_>) -> bool {
+    let mut upgrades = head.values("upgrade");
+    let only_websocket = match (upgrades.next(), upgrades.next()) {
+        (Some(upgrade), None) => upgrade.eq_ignore_ascii_case(b"websocket"),
+        _ => false,
+    };
+    let nominated =
+        || head.values("connection").flat_map(token_list).any(|token| token.eq_ignore_ascii_case(b"upgrade"));
+    head.version == Version::Http11 && head.method == b"GET" && only_websocket && nominated()
+}
+
+fn has_body(head: &RequestHead<'_>) -> bool {
+    head.values("transfer-encoding").next().is_some()
+        || head.values("content-length").any(|length| length != b"0")
+}
+
+fn is_forwarding(name: &[u8]) -> bool {
+    is_one_of(name, &FORWARDING) || FORWARDING_PREFIXES.iter().any(|prefix| has_prefix(name, prefix))
+}
+
+fn is_one_of(name: &[u8], names: &[&[u8]]) -> bool {
+    names.iter().any(|one| folded_eq(name, one))
+}
+
+fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
+    name.get(..prefix.len()).is_some_and(|start| folded_eq(start, prefix))
+}
+
+fn same_folded(one: &[u8], other: &[u8]) -> bool {
+    let fold = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
+    one.len() == other.len() && one.iter().map(fold).eq(other.iter().map(fold))
+}

@@ -1,0 +1,132 @@
+//! The guard: may this message enter? Authority, browser origin, access, method, target, fields.
+//!
+//! On every path, before routing. Whatever enters is [`Admitted`], and of its fields only those that
+//! may go upstream are left: hop-by-hop fields and client credentials are gone for good.
+
+mod authority;
+mod browser;
+mod fields;
+mod target;
+
+use crate::message::{Entry, FieldSet, RequestHead, Via};
+use crate::refusal::Refusal;
+pub use authority::{Addressee, AllowedHost, InvalidHost};
+pub use browser::Preflight;
+pub use fields::{is_client_credential, is_connection_specific};
+
+/// The longest request target. Larger than any API's, small enough to scan.
+pub const MAX_TARGET: usize = 16 * 1024;
+/// The most fields of a request.
+pub const MAX_FIELDS: usize = 100;
+/// The most bytes in all fields of a request.
+pub const MAX_FIELD_BYTES: usize = 64 * 1024;
+
+/// Who enters without a key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Access {
+    /// Processes of our own user.
+    #[default]
+    SameUser,
+    /// Everybody on this machine.
+    Open,
+}
+
+/// The rules of entry. Built once from the configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Guard {
+    /// Who enters without a key.
+    pub access: Access,
+    /// Names besides our own loopback names.
+    pub allowed_hosts: Vec<AllowedHost>,
+    /// Web origins (`https://app.example`) whose pages may call us.
+    pub allowed_origins: Vec<String>,
+}
+
+/// A request that may enter. Only the guard makes one.
+#[derive(Debug)]
+pub struct Admitted<'a> {
+    /// The method; never TRACE or CONNECT.
+    pub method: &'a [u8],
+    /// The path, byte for byte, beginning with `/`, free of dot segments in any spelling.
+    pub path: &'a [u8],
+    /// The query without its `?`.
+    pub query: Option<&'a [u8]>,
+    /// The authority the client used for us, for links back to us.
+    pub authority: &'a [u8],
+    /// Which of our names that is.
+    pub addressee: Addressee<'a>,
+    /// The allowed web origin that asks, to be named in the answer.
+    pub cors: Option<&'a [u8]>,
+    /// The fields that may go upstream.
+    pub fields: FieldSet,
+    /// Whether this opens a WebSocket (RFC 6455 section 4.1).
+    pub websocket: bool,
+    /// Whether the client reads trailers: gRPC servers insist that somebody does.
+    pub te_trailers: bool,
+    _made_by_the_guard: (),
+}
+
+/// What becomes of a request that is not refused.
+#[derive(Debug)]
+pub enum Verdict<'a> {
+    /// It goes on to routing.
+    Enter(Admitted<'a>),
+    /// A CORS preflight of an allowed origin, answered by us.
+    Preflight(Preflight<'a>),
+}
+
+impl Guard {
+    /// Decides on a request head. The order is part of the interface: authority, origin, access, and
+    /// only then anything that depends on the path.
+    pub fn admit<'a>(&self, head: &RequestHead<'a>, via: &Via) -> Result<Verdict<'a>, Refusal> {
+        check_size(head)?;
+        let target = target::split(head.target)?;
+        let authority = authority::of(head, target.authority)?;
+        let addressee = authority::own(authority, via.local, &self.allowed_hosts)?;
+        let cors = match browser::check(head, authority, &self.allowed_origins)? {
+            browser::Caller::Allowed(origin) => Some(origin),
+            browser::Caller::Own | browser::Caller::NotAPage => None,
+        };
+        if let Some(preflight) = cors.and_then(|origin| browser::preflight(head, origin)) {
+            return Ok(Verdict::Preflight(preflight));
+        }
+        match (self.access, via.entry) {
+            (Access::Open, _) | (_, Entry::SameUser) => {}
+            (Access::SameUser, Entry::Stranger) => return Err(Refusal::KeyRequired),
+        }
+        if matches!(head.method, b"TRACE" | b"CONNECT") {
+            return Err(Refusal::MethodNotAllowed {
+                allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into(),
+            });
+        }
+        target.check()?;
+        fields::check_framing(head)?;
+        let kept = fields::survivors(head)?;
+        Ok(Verdict::Enter(Admitted {
+            method: head.method,
+            path: target.path,
+            query: target.query,
+            authority,
+            addressee,
+            cors,
+            fields: kept.fields,
+            websocket: kept.websocket,
+            te_trailers: kept.te_trailers,
+            _made_by_the_guard: (),
+        }))
+    }
+}
+
+fn check_size(head: &RequestHead<'_>) -> Result<(), Refusal> {
+    if head.target.len() > MAX_TARGET {
+        return Err(Refusal::TargetTooLong);
+    }
+    let bytes: usize = head.fields.iter().map(|field| field.name.len() + field.value.len()).sum();
+    if head.fields.len() > MAX_FIELDS || bytes > MAX_FIELD_BYTES {
+        return Err(Refusal::HeadTooLarge);
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,313 @@
+//! The table of attacks on raw heads, and what honest clients send.
+
+use super::*;
+use crate::message::{Field, Version};
+use pretty_assertions::assert_eq;
+
+/// A request head as text: the request line, then field lines.
+struct Raw {
+    method: String,
+    target: Vec<u8>,
+    fields: Vec<(Vec<u8>, Vec<u8>)>,
+}
+
+impl Raw {
+    fn new(method: &str, target: impl AsRef<[u8]>) -> Self {
+        Self { method: method.into(), target: target.as_ref().to_vec(), fields: Vec::new() }
+    }
+
+    fn get(target: impl AsRef<[u8]>) -> Self {
+        Self::new("GET", target).with("Host", "127.0.0.1:8462")
+    }
+
+    fn with(mut self, name: &str, value: &str) -> Self {
+        self.fields.push((name.into(), value.into()));
+        self
+    }
+
+    fn without_host(mut self) -> Self {
+        self.fields.retain(|(name, _)| name != b"Host");
+        self
+    }
+
+    fn judge<T>(&self, guard: &Guard, via: &Via, then: impl FnOnce(Result<Verdict<'_>, Refusal>) -> T) -> T {
+        let fields: Vec<_> = self
+            .fields
+            .iter()
+            .map(|(name, value)| Field { name: name.as_slice(), value: value.as_slice() })
+            .collect();
+        let head = RequestHead {
+            method: self.method.as_bytes(),
+            target: &self.target,
+            version: Version::Http11,
+            authority: None,
+            fields: &fields,
+        };
+        then(guard.admit(&head, via))
+    }
+
+    fn refusal(&self) -> Option<Refusal> {
+        self.judge(&Guard::default(), &via(), |verdict| verdict.err())
+    }
+
+    /// The names of the fields that may go upstream.
+    fn survivors(&self) -> Vec<String> {
+        self.judge(&Guard::default(), &via(), |verdict| match verdict.unwrap() {
+            Verdict::Enter(admitted) => self
+                .fields
+                .iter()
+                .enumerate()
+                .filter(|(index, _)| admitted.fields.contains(*index))
+                .map(|(_, (name, _))| String::from_utf8(name.clone()).unwrap())
+                .collect(),
+            Verdict::Preflight(_) => panic!("a preflight"),
+        })
+    }
+}
+
+fn via() -> Via {
+    Via { local: "127.0.0.1:8462".parse().unwrap(), dedicated: None, entry: Entry::SameUser }
+}
+
+#[test]
+fn our_own_names_with_our_port_are_let_in() {
+    for host in ["127.0.0.1:8462", "localhost:8462", "LOCALHOST:8462", "[::1]:8462", "graph.localhost:8462"] {
+        let raw = Raw::get("/graph/me").without_host().with("Host", host);
+        assert_eq!(raw.refusal(), None, "{host}");
+    }
+}
+
+#[test]
+fn any_other_name_is_a_rebound_one() {
+    for host in [
+        "evil.example:8462",
+        "127.0.0.1",
+        "127.0.0.1:80",
+        "localhost:84620",
+        "localhost.:8462",
+        "127.1:8462",
+        "0.0.0.0:8462",
+        "[::ffff:127.0.0.1]:8462",
+        "[0::1]:8462",
+        "a.b.localhost:8462",
+        "localhost.evil:8462",
+        ".localhost:8462",
+    ] {
+        let raw = Raw::get("/").without_host().with("Host", host);
+        assert_eq!(raw.refusal(), Some(Refusal::HostNotAllowed), "{host}");
+    }
+    for host in
+        ["", "user@localhost:8462", "localhost:", "localhost:8462x", "localhost:8462, evil", "[::1", "a b"]
+    {
+        let raw = Raw::get("/").without_host().with("Host", host);
+        assert!(matches!(raw.refusal(), Some(Refusal::Malformed(_))), "{host}");
+    }
+}
+
+#[test]
+fn there_is_one_host_and_no_second_opinion() {
+    assert_eq!(Raw::get("/").without_host().refusal(), Some(Refusal::Malformed("no Host")));
+    let twice = Raw::get("/").with("host", "127.0.0.1:8462");
+    assert_eq!(twice.refusal(), Some(Refusal::Malformed("more than one Host")));
+    assert_eq!(Raw::get("http://evil.example/p/x").refusal(), Some(Refusal::HostNotAllowed));
+    assert_eq!(Raw::get("http://127.0.0.1:8462@evil.example/p/x").refusal(), Some(Refusal::HostNotAllowed));
+    assert_eq!(Raw::get("http://127.0.0.1:8462/p/x").refusal(), None);
+}
+
+#[test]
+fn an_allowed_host_is_let_in_on_our_port_or_the_one_it_names() {
+    let guard = Guard {
+        allowed_hosts: vec!["ccproxy.lan".parse().unwrap(), "front.lan:8080".parse().unwrap()],
+        ..Guard::default()
+    };
+    let admitted = |host: &str| {
+        Raw::get("/").without_host().with("Host", host).judge(&guard, &via(), |verdict| verdict.is_ok())
+    };
+    assert!(admitted("ccproxy.lan") && admitted("CCPROXY.lan:8462") && admitted("front.lan:8080"));
+    assert!(!admitted("ccproxy.lan:81") && !admitted("front.lan") && !admitted("front.lan:8462"));
+}
+
+#[test]
+fn a_page_must_be_ours_or_allowed() {
+    let guard = Guard { allowed_origins: vec!["https://app.example".into()], ..Guard::default() };
+    let enters = |raw: Raw| raw.judge(&guard, &via(), |verdict| verdict.map(|_| ()));
+    let refused = Err(Refusal::OriginNotAllowed);
+
+    assert_eq!(enters(Raw::get("/").with("Origin", "http://127.0.0.1:8462")), Ok(()));
+    assert_eq!(
+        enters(Raw::get("/").with("Origin", "https://app.example").with("Sec-Fetch-Site", "cross-site")),
+        Ok(())
+    );
+    assert_eq!(enters(Raw::get("/").with("Sec-Fetch-Site", "none")), Ok(()));
+    assert_eq!(enters(Raw::get("/").with("Sec-Fetch-Site", "same-origin")), Ok(()));
+    for origin in [
+        "null",
+        "https://evil.example",
+        "http://localhost:8462",
+        "https://app.example.evil",
+        "http://app.example",
+    ] {
+        assert_eq!(enters(Raw::get("/").with("Origin", origin)), refused, "{origin}");
+    }
+    for site in ["cross-site", "same-site", "whatever"] {
+        assert_eq!(enters(Raw::get("/").with("Sec-Fetch-Site", site)), refused, "{site}");
+    }
+    let twice = Raw::get("/").with("Origin", "https://app.example").with("Origin", "https://evil.example");
+    assert_eq!(enters(twice), refused);
+}
+
+#[test]
+fn a_preflight_of_an_allowed_origin_is_ours_to_answer() {
+    let guard = Guard { allowed_origins: vec!["https://app.example".into()], ..Guard::default() };
+    let raw = Raw::new("OPTIONS", "/graph/me")
+        .with("Host", "127.0.0.1:8462")
+        .with("Origin", "https://app.example")
+        .with("Access-Control-Request-Method", "PUT");
+    raw.judge(&guard, &via(), |verdict| match verdict.unwrap() {
+        Verdict::Preflight(preflight) => {
+            assert_eq!(preflight, Preflight { origin: b"https://app.example", method: b"PUT", fields: None });
+        }
+        Verdict::Enter(_) => panic!("it was let through"),
+    });
+}
+
+#[test]
+fn a_stranger_needs_a_key_unless_the_door_is_open() {
+    let stranger = Via { entry: Entry::Stranger, ..via() };
+    let refusal = |access| {
+        let guard = Guard { access, ..Guard::default() };
+        Raw::get("/").judge(&guard, &stranger, |verdict| verdict.err())
+    };
+    assert_eq!(refusal(Access::SameUser), Some(Refusal::KeyRequired));
+    assert_eq!(refusal(Access::Open), None);
+}
+
+#[test]
+fn the_authority_is_judged_first_then_the_page_then_the_peer() {
+    let stranger = Via { entry: Entry::Stranger, ..via() };
+    let refusal = |raw: Raw| raw.judge(&Guard::default(), &stranger, |verdict| verdict.err()).unwrap();
+    let worst = || Raw::new("TRACE", "/../x").with("Expect", "junk");
+    let host = |raw: Raw, host: &str| raw.with("Host", host);
+    assert_eq!(refusal(host(worst(), "evil").with("Origin", "null")), Refusal::HostNotAllowed);
+    assert_eq!(refusal(host(worst(), "localhost:8462").with("Origin", "null")), Refusal::OriginNotAllowed);
+    assert_eq!(refusal(host(worst(), "localhost:8462")), Refusal::KeyRequired);
+}
+
+#[test]
+fn trace_and_connect_are_not_offered() {
+    for method in ["TRACE", "CONNECT"] {
+        let raw = Raw::new(method, "/graph/me").with("Host", "127.0.0.1:8462");
+        assert!(matches!(raw.refusal(), Some(Refusal::MethodNotAllowed { .. })), "{method}");
+    }
+}
+
+#[test]
+fn a_target_that_two_servers_might_read_in_two_ways_is_refused() {
+    for target in [
+        "/a/../b",
+        "/a/%2e%2e/b",
+        "/a/..%2fb",
+        "/..;/b",
+        "/a#b",
+        "/a\\b",
+        "/a b",
+        "/a\0",
+        "/a\x7f",
+        "/caf\u{e9}",
+        "*",
+        "a/b",
+        "",
+        "/a?q=\u{e9}",
+    ] {
+        assert!(matches!(Raw::get(target).refusal(), Some(Refusal::Malformed(_))), "{target:?}");
+    }
+    for target in ["/p@evil/x", "/p:80@evil", "//evil/x", "/p//x", "/a%20b?q=%2e%2e/../x", "/v1.0/me"] {
+        assert_eq!(Raw::get(target).refusal(), None, "{target:?}");
+    }
+}
+
+#[test]
+fn limits_are_limits() {
+    assert_eq!(Raw::get("/".repeat(MAX_TARGET + 1)).refusal(), Some(Refusal::TargetTooLong));
+    let many = (0..MAX_FIELDS).fold(Raw::get("/"), |raw, n| raw.with(&format!("x-{n}"), ""));
+    assert_eq!(many.refusal(), Some(Refusal::HeadTooLarge));
+    assert_eq!(Raw::get("/").with("x", &"y".repeat(MAX_FIELD_BYTES)).refusal(), Some(Refusal::HeadTooLarge));
+}
+
+#[test]
+fn a_body_is_framed_once_and_in_chunks() {
+    let refusal = |raw: Raw| raw.refusal();
+    let post = || Raw::new("POST", "/").with("Host", "127.0.0.1:8462");
+    assert_eq!(refusal(post().with("Transfer-Encoding", "Chunked")), None);
+    assert_eq!(refusal(post().with("Transfer-Encoding", "gzip, chunked")), Some(Refusal::TransferCoding));
+    for coding in [",chunked", "chunked, chunked", "xchunked", "chunked, gzip", "identity", ""] {
+        let refused = refusal(post().with("Transfer-Encoding", coding));
+        assert!(matches!(refused, Some(Refusal::Malformed(_))), "{coding}");
+    }
+    let twice = post().with("Transfer-Encoding", "chunked").with("Transfer-Encoding", "chunked");
+    assert!(matches!(refusal(twice), Some(Refusal::Malformed(_))));
+    let both = post().with("Transfer-Encoding", "chunked").with("Content-Length", "3");
+    assert!(matches!(refusal(both), Some(Refusal::Malformed(_))));
+    assert_eq!(refusal(post().with("Expect", "100-Continue")), None);
+    assert_eq!(refusal(post().with("Expect", "junk")), Some(Refusal::ExpectationFailed));
+}
+
+#[test]
+fn hop_by_hop_fields_and_client_credentials_are_gone() {
+    let raw = Raw::get("/")
+        .with("Accept", "*/*")
+        .with("Connection", "keep-alive, X-Nominated, accept-language")
+        .with("Connection", "")
+        .with("Keep-Alive", "timeout=5")
+        .with("TE", "gzip")
+        .with("Trailer", "x")
+        .with("Upgrade", "h2c")
+        .with("HTTP2-Settings", "AAMAAABkAARAAAAAAAIAAAAA")
+        .with("Proxy-Authorization", "Basic x")
+        .with("Proxy-Connection", "keep-alive")
+        .with("X-Nominated", "1")
+        .with("Accept-Language", "en")
+        .with("Authorization", "Bearer dummy")
+        .with("aUTHORIZATION", "Bearer second")
+        .with("X_Api_Key", "dummy")
+        .with("x-api-key", "dummy")
+        .with("Api-Key", "dummy")
+        .with("X-Goog-Api-Key", "dummy")
+        .with("Private-Token", "dummy")
+        .with("X-Forwarded-For", "10.0.0.1")
+        .with("X_Forwarded_Prefix", "/x")
+        .with("Forwarded", "for=x")
+        .with("X-Original-URL", "/admin")
+        .with("Content-Type", "text/plain")
+        .with("Referer", "https://docs.example");
+    assert_eq!(raw.survivors(), ["Accept", "Content-Type", "Referer"]);
+}
+
+#[test]
+fn what_a_browser_says_about_our_own_page_stays_here() {
+    let raw = Raw::get("/")
+        .with("Origin", "http://127.0.0.1:8462")
+        .with("Referer", "http://127.0.0.1:8462/")
+        .with("Sec-Fetch-Site", "same-origin")
+        .with("Sec-Fetch-Mode", "cors")
+        .with("Accept", "*/*");
+    assert_eq!(raw.survivors(), ["Accept"]);
+}
+
+#[test]
+fn only_a_plain_websocket_handshake_is_one() {
+    let websocket = |raw: Raw| {
+        raw.judge(&Guard::default(), &via(), |verdict| match verdict {
+            Ok(Verdict::Enter(admitted)) => admitted.websocket,
+            _ => false,
+        })
+    };
+    let upgrade = |to: &str| Raw::get("/ws").with("Connection", "keep-alive, Upgrade").with("Upgrade", to);
+    assert!(websocket(upgrade("WebSocket")));
+    assert!(!websocket(upgrade("h2c")));
+    assert!(!websocket(upgrade("websocket, h2c")));
+    assert!(!websocket(upgrade("websocket").with("Upgrade", "h2c")));
+    assert!(!websocket(Raw::get("/ws").with("Upgrade", "websocket")));
+    let with_body = upgrade("websocket").with("Content-Length", "5");
+    assert!(matches!(with_body.refusal(), Some(Refusal::Malformed(_))));
+}

@@ -1,0 +1,25 @@
+//! How a request came in: through which listener, from whom.
+
+use std::net::SocketAddr;
+
+use crate::model::Name;
+
+/// What the listener found out about a peer, once per connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Entry {
+    /// The peer's socket belongs to our user.
+    SameUser,
+    /// Another user's, or it cannot be told whose: a key is needed.
+    Stranger,
+}
+
+/// The way in of every request on one connection.
+#[derive(Clone, Debug)]
+pub struct Via {
+    /// The address it was accepted on; its port is part of our authority.
+    pub local: SocketAddr,
+    /// The route that has this listener to itself, mounted at `/`.
+    pub dedicated: Option<Name>,
+    /// Whether the peer enters without a key.
+    pub entry: Entry,
+}

@@ -1,0 +1,54 @@
+//! Why a request gets an answer of ours instead of the upstream's.
+//!
+//! Every stage may refuse; `respond/` alone turns a refusal into a status and a body.
+
+use crate::fault::Fault;
+
+/// A refusal. Holds nothing of the request: a reply must not repeat what was sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The head breaks the protocol, or a server behind us might read it otherwise than we do.
+    Malformed(&'static str),
+    /// The request target is longer than [`crate::guard::MAX_TARGET`].
+    TargetTooLong,
+    /// More fields, or larger ones, than we read.
+    HeadTooLarge,
+    /// `Expect` wants something other than 100-continue.
+    ExpectationFailed,
+    /// A transfer coding other than chunked.
+    TransferCoding,
+    /// A name that is not ours: DNS rebinding, or a host missing in `server.allowed_hosts`.
+    HostNotAllowed,
+    /// A web page that is not in `server.allowed_origins`.
+    OriginNotAllowed,
+    /// Not our user's socket, and no key.
+    KeyRequired,
+    /// TRACE and CONNECT, or not in the route's `methods`.
+    MethodNotAllowed {
+        /// The value of `Allow`.
+        allow: String,
+    },
+    /// No route has this path.
+    NoSuchRoute {
+        /// What to do about it.
+        hint: String,
+    },
+    /// The client stopped sending its body.
+    RequestTimeout,
+    /// The host is going down.
+    Draining,
+    /// There is no credential, and why.
+    Credential(Fault),
+    /// There was none within the time a request may wait for one.
+    CredentialTimeout,
+    /// The upstream cannot be reached.
+    UpstreamConnect,
+    /// It can, but TLS with it failed.
+    UpstreamTls,
+    /// What it said is not HTTP, or broke off before the head was complete.
+    UpstreamProtocol,
+    /// It said nothing in time.
+    UpstreamTimeout,
+    /// A bug of ours.
+    Internal,
+}

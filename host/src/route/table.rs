@@ -1,0 +1,205 @@
+//! The table of routes: first path segment, or `<name>.localhost`, to route.
+
+use std::sync::Arc;
+
+use super::Route;
+use crate::guard::{Addressee, Admitted};
+use crate::message::Via;
+use crate::model::Name;
+use crate::refusal::Refusal;
+
+/// All routes. Built once; a reload builds another and swaps it in.
+#[derive(Default)]
+pub struct RouteTable {
+    by_path: Vec<Arc<Route>>,
+    by_name: Vec<Arc<Route>>,
+    credential_fields: Vec<Box<[u8]>>,
+}
+
+/// Two written routes want one place.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("two routes have the {what} `{value}`: {} and {}", written_at[0], written_at[1])]
+pub struct Conflict {
+    /// `path` or `name`.
+    pub what: &'static str,
+    /// Which.
+    pub value: Name,
+    /// Where they are written.
+    pub written_at: [String; 2],
+}
+
+/// Where a route sits for this request, and so where links into it must lead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mount {
+    /// Below `/<path>`.
+    Path,
+    /// At `/`: `<name>.localhost`, or a listener of its own.
+    Root,
+}
+
+/// A path that ccproxy answers itself.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum OwnPath<'a> {
+    /// `GET /`.
+    Index,
+    /// `/_ccproxy/livez`.
+    Live,
+    /// `/_ccproxy/readyz`.
+    Ready,
+    /// `/_ccproxy/callback`.
+    Callback,
+    /// `/_ccproxy/plugins/<id>/rest`.
+    Plugin {
+        /// The plugin's id.
+        id: &'a str,
+        /// What follows it, beginning with `/`, or nothing.
+        rest: &'a [u8],
+    },
+}
+
+/// What is at a path.
+pub enum Found<'a> {
+    /// A route; `rest` begins with `/` and goes out byte for byte.
+    Route {
+        /// Which.
+        route: Arc<Route>,
+        /// The path below it.
+        rest: &'a [u8],
+        /// Where it sits.
+        mount: Mount,
+    },
+    /// `/<route>`, which means `/<route>/`: relative links must resolve below it.
+    MissingSlash {
+        /// Where to go instead.
+        location: Vec<u8>,
+    },
+    /// Something of ours.
+    Own(OwnPath<'a>),
+}
+
+impl RouteTable {
+    /// Builds the table. A written route beats an automatic one of the same path or name; two written
+    /// ones are a conflict. `credential_fields` are the names that any loaded provider injects: a
+    /// client's fields of those names go nowhere, whatever the route.
+    pub fn build<I>(routes: Vec<Route>, credential_fields: I) -> Result<Self, Conflict>
+    where
+        I: IntoIterator<Item: AsRef<str>>,
+    {
+        let routes: Vec<_> = routes.into_iter().map(Arc::new).collect();
+        let canonical =
+            |name: I::Item| name.as_ref().to_ascii_lowercase().replace('_', "-").into_bytes().into();
+        Ok(Self {
+            by_path: index(&routes, "path", |route| &route.path)?,
+            by_name: index(&routes, "name", |route| &route.name)?,
+            credential_fields: credential_fields.into_iter().map(canonical).collect(),
+        })
+    }
+
+    /// The routes that can be reached by path, in order of their paths.
+    pub fn routes(&self) -> impl Iterator<Item = &Arc<Route>> {
+        self.by_path.iter()
+    }
+
+    /// The names of all fields that some provider injects, lower case with `-`.
+    pub fn credential_fields(&self) -> impl Iterator<Item = &[u8]> {
+        self.credential_fields.iter().map(AsRef::as_ref)
+    }
+
+    /// What an admitted request is for.
+    pub fn find<'a>(&self, request: &Admitted<'a>, via: &Via) -> Result<Found<'a>, Refusal> {
+        let label = match (&via.dedicated, request.addressee) {
+            (Some(name), _) => Some(name.as_str()),
+            (None, Addressee::Route(label)) => Some(label),
+            (None, Addressee::Host) => None,
+        };
+        match label {
+            Some(label) => Ok(Found::Route {
+                route: self.named(label).ok_or_else(|| self.no_route())?,
+                rest: request.path,
+                mount: Mount::Root,
+            }),
+            None => self.by_first_segment(request),
+        }
+    }
+
+    fn by_first_segment<'a>(&self, request: &Admitted<'a>) -> Result<Found<'a>, Refusal> {
+        let below = &request.path[1..];
+        let end = below.iter().position(|byte| *byte == b'/');
+        let (segment, rest) = below.split_at(end.unwrap_or(below.len()));
+        if segment == b"_ccproxy" {
+            return own_path(rest).map(Found::Own).ok_or_else(|| self.no_route());
+        }
+        if below.is_empty() {
+            return match request.method {
+                b"GET" | b"HEAD" => Ok(Found::Own(OwnPath::Index)),
+                _ => Err(Refusal::MethodNotAllowed { allow: "GET, HEAD".into() }),
+            };
+        }
+        let at = self.by_path.binary_search_by(|route| route.path.as_str().as_bytes().cmp(segment));
+        let route = at.map_err(|_| self.no_route())?;
+        if rest.is_empty() {
+            let mut location = request.path.to_vec();
+            location.push(b'/');
+            if let Some(query) = request.query {
+                location.push(b'?');
+                location.extend_from_slice(query);
+            }
+            return Ok(Found::MissingSlash { location });
+        }
+        Ok(Found::Route { route: self.by_path[route].clone(), rest, mount: Mount::Path })
+    }
+
+    fn named(&self, label: &str) -> Option<Arc<Route>> {
+        self.by_name.iter().find(|route| label.eq_ignore_ascii_case(route.name.as_str())).cloned()
+    }
+
+    fn no_route(&self) -> Refusal {
+        let names: Vec<_> = self.by_path.iter().map(|route| route.path.as_str()).collect();
+        let hint = if names.is_empty() {
+            "there are no routes yet: log in with `ccproxy auth login PROVIDER`".to_owned()
+        } else {
+            format!("the routes are {}", names.join(", "))
+        };
+        Refusal::NoSuchRoute { hint }
+    }
+}
+
+fn own_path(rest: &[u8]) -> Option<OwnPath<'_>> {
+    match rest {
+        b"/livez" => Some(OwnPath::Live),
+        b"/readyz" => Some(OwnPath::Ready),
+        b"/callback" => Some(OwnPath::Callback),
+        _ => {
+            let below = rest.strip_prefix(b"/plugins/")?;
+            let end = below.iter().position(|byte| *byte == b'/').unwrap_or(below.len());
+            let id = std::str::from_utf8(&below[..end]).ok().filter(|id| !id.is_empty())?;
+            Some(OwnPath::Plugin { id, rest: &below[end..] })
+        }
+    }
+}
+
+/// Sorts the routes by one of their names, written ones first choice.
+fn index(
+    routes: &[Arc<Route>],
+    what: &'static str,
+    key: impl Fn(&Route) -> &Name,
+) -> Result<Vec<Arc<Route>>, Conflict> {
+    let mut sorted: Vec<_> = routes.to_vec();
+    sorted.sort_by(|one, other| {
+        key(one).cmp(key(other)).then(one.written_at.is_none().cmp(&other.written_at.is_none()))
+    });
+    for pair in sorted.windows(2) {
+        if let [first, second] = pair
+            && key(first) == key(second)
+            && let (Some(one), Some(other)) = (&first.written_at, &second.written_at)
+        {
+            let written_at = [one.clone(), other.clone()];
+            return Err(Conflict { what, value: key(first).clone(), written_at });
+        }
+    }
+    sorted.dedup_by(|later, earlier| key(later) == key(earlier));
+    Ok(sorted)
+}
+
+#[cfg(test)]
+mod tests;
