@@ -55,6 +55,14 @@ impl<S> Connection<S> {
         }
     }
 
+    /// As a person writes it: `name`, or `org/name` outside the org `global`.
+    pub fn label(&self) -> String {
+        match self.org.as_str() {
+            "global" => self.name.clone(),
+            org => format!("{org}/{}", self.name),
+        }
+    }
+
     /// The token to use instead of the stored one (`CCPROXY_TOKEN__<CONNECTION>`).
     pub fn token_override(&self) -> Option<Secret> {
         let field = self.reference.ext.iter().find(|field| field.name == "token-override")?;
@@ -93,10 +101,7 @@ impl Error {
         if self.code != ErrorCode::NotLoggedIn || self.hint.is_some() {
             return self;
         }
-        let name = match connection.org.as_str() {
-            "global" => connection.name.clone(),
-            org => format!("{org}/{}", connection.name),
-        };
+        let name = connection.label();
         Self { message: format!("`{name}` is not logged in"), ..self }
             .with_hint(format!("ccproxy auth login {name}"))
     }
