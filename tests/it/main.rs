@@ -1,1 +1,3 @@
+//! Stories: what people do with ccproxy, told with real programs. One file a story.
 
+mod harness;

@@ -4,9 +4,18 @@
 //! rotation, chosen lifetimes and scripted faults. [`upstream`] is the API behind the proxy: it records every
 //! request and knows from the authorization server whether the token in it was good. Both run on loopback,
 //! in the test process or as the program `ccproxy-sandbox`.
+//!
+//! [`home`] is a machine of one's own, [`program`] runs `ccproxy` on it. The programs of others are
+//! [`oidc_provider`], [`browser`] and [`clients`]; `scripts/test-deps` installs them.
 
+pub mod browser;
+pub mod clients;
+pub mod home;
 pub mod http_client;
+pub mod oidc_provider;
 mod params;
+pub mod parts;
+pub mod program;
 pub mod sandbox;
 mod server;
 mod time;
