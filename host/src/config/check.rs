@@ -87,8 +87,17 @@ fn check_setting(name: &str, node: &Node, path: &[&str], problems: &mut Vec<Diag
         Value::Table(table) => {
             table.iter().for_each(|(name, node)| check_setting(name, node, path, problems))
         }
+        Value::Text(text) if is_url_name(name) && text.contains("://") => {
+            check_value(&Kind::Endpoint, node, &shown_path(path), problems);
+        }
         _ => {}
     }
+}
+
+/// Settings of providers that say where credentials go: `authority`, `api_url` and their like. Others, such as
+/// `resource`, are names that merely look like URLs.
+fn is_url_name(name: &str) -> bool {
+    name == "authority" || name.ends_with("_url") || name.ends_with("_endpoint")
 }
 
 fn check_value(kind: &Kind, node: &Node, key: &str, problems: &mut Vec<Diagnostic>) {

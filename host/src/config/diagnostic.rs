@@ -16,7 +16,7 @@ pub struct Diagnostic {
     pub message: String,
     /// The cure, if known.
     pub hint: Option<String>,
-    excerpt: Option<Excerpt>,
+    excerpt: Option<Box<Excerpt>>,
 }
 
 impl Diagnostic {
@@ -48,8 +48,14 @@ impl Diagnostic {
     }
 
     pub(super) fn at_span(position: &Position, span: &Range<usize>, message: impl Into<String>) -> Self {
-        let (origin, excerpt) = (position.origin_of(span), position.excerpt_of(span));
-        Self { origin, message: message.into(), hint: None, excerpt }
+        let excerpt = position.excerpt_of(span).map(Box::new);
+        Self { origin: position.origin_of(span), message: message.into(), hint: None, excerpt }
+    }
+
+    /// A mistake in the key at a position whose value may be a secret, for all we know.
+    pub(super) fn at_key_alone(position: &Position, message: impl Into<String>) -> Self {
+        let excerpt = position.excerpt_of(&position.key).map(Excerpt::marked_only).map(Box::new);
+        Self { origin: position.origin(), message: message.into(), hint: None, excerpt }
     }
 }
 

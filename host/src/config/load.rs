@@ -196,9 +196,12 @@ impl Reader<'_> {
                 let Some(mut table) = self.read(&path, problems) else { continue };
                 check_connection(&table, problems, &id);
                 self.anchor(&path).connection(&mut table);
-                let source =
-                    super::origin::Source::File(super::origin::FileText::new(&path, String::new(), vec![]));
-                let at = Position::whole(source.into());
+                // The table begins where the file does.
+                let Some(at) = table.values().next().map(|first| Position::whole(first.at.source.clone()))
+                else {
+                    problems.push(nothing_in(&path));
+                    continue;
+                };
                 place = Some(at.clone());
                 connections.insert(id, Node { value: Value::Table(table), at });
             }
@@ -264,6 +267,12 @@ fn entries(dir: &Path, problems: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
             Vec::new()
         }
     }
+}
+
+fn nothing_in(path: &Path) -> Diagnostic {
+    let origin = Origin::File { path: path.to_owned(), line: 1, column: 1 };
+    Diagnostic::new(origin, "a stored connection without a provider")
+        .with_hint("remove the file, or log in again")
 }
 
 fn unreadable(path: &Path, error: &std::io::Error) -> Diagnostic {

@@ -3,6 +3,7 @@
 //! [`Config::load`] reads every source, checks each by itself against the schema, merges them and parses the
 //! values once. Whatever is wrong is told together, with its place ([`ConfigError`]). Section 3 of the interface.
 
+mod accept;
 mod anchor;
 mod check;
 mod diagnostic;
@@ -13,6 +14,7 @@ mod json_schema;
 mod kind;
 mod layers;
 mod load;
+mod named;
 mod origin;
 mod overlay;
 mod paths;
@@ -30,14 +32,15 @@ pub use diagnostic::{ConfigError, Diagnostic};
 pub use environment::Env;
 pub use json_schema::json_schema;
 pub use load::{Config, Sources};
+pub use named::{ConnectionConfig, Cookies, RouteConfig};
 pub use origin::Origin;
 pub use paths::Paths;
 pub use secret_ref::{SecretRef, is_secret_name};
-pub use show::Shown;
+pub use show::{Schemas, Shown};
 pub use store::StoredConnection;
 pub use typed::{
-    Access, Admin, Backend, ConnectionConfig, Cookies, InvalidListenAddress, ListenAddress, LogFormat,
-    LogLevel, Logging, OutboundProxy, Plugins, Resolved, RouteConfig, Server, Storage, Tls, Trust, Upstream,
+    Access, Admin, Backend, InvalidListenAddress, ListenAddress, LogFormat, LogLevel, Logging, OutboundProxy,
+    Plugins, Resolved, Server, Storage, Tls, Trust, Upstream,
 };
 
 #[cfg(test)]

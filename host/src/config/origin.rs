@@ -10,6 +10,8 @@ use std::sync::Arc;
 pub enum Origin {
     /// A default of ours.
     BuiltIn,
+    /// A default of a provider.
+    Plugin(String),
     /// A place in a file; lines and columns count from 1.
     File {
         /// The file.
@@ -29,6 +31,7 @@ impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BuiltIn => f.write_str("built in"),
+            Self::Plugin(provider) => write!(f, "plugin {provider}"),
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
@@ -72,7 +75,7 @@ impl FileText {
         (line, column + 1)
     }
 
-    /// The line at an offset with everything hidden blotted out, and the width of `span` in it.
+    /// The line that `span` is in, with everything hidden blotted out.
     fn excerpt(&self, span: &Range<usize>) -> Excerpt {
         let (number, column) = self.place(span.start);
         let start = self.lines.get(number - 1).copied().unwrap_or(0);
@@ -97,6 +100,17 @@ pub(super) struct Excerpt {
     pub(super) line: String,
     pub(super) column: usize,
     pub(super) width: usize,
+}
+
+impl Excerpt {
+    /// Nothing of the line but the marked part.
+    pub(super) fn marked_only(mut self) -> Self {
+        let marked = self.column - 1..self.column - 1 + self.width;
+        let blot = |(at, c): (usize, char)| if marked.contains(&at) || c == ' ' { c } else { '•' };
+        self.line = self.line.chars().take(marked.end).enumerate().map(blot).collect();
+        self.line.push_str(" …");
+        self
+    }
 }
 
 /// Where a key and its value are.
@@ -155,7 +169,8 @@ mod tests {
     fn an_excerpt_hides_what_is_secret() {
         let text = "a = { key = \"sk-123\" }\n";
         let at = text.find("\"sk").unwrap();
-        let file = FileText::new(Path::new("c.toml"), text.into(), vec![at..at + 8]);
+        let hidden = std::iter::once(at..at + 8).collect();
+        let file = FileText::new(Path::new("c.toml"), text.into(), hidden);
         let excerpt = file.excerpt(&(0..1));
         assert_eq!(excerpt.line, "a = { key = •••••••• }");
         assert_eq!((excerpt.column, excerpt.width), (1, 1));

@@ -13,10 +13,9 @@ use super::check::shown_path;
 use super::diagnostic::Diagnostic;
 use super::duration;
 use super::layers::{Merged, Rank};
+use super::named::{ConnectionConfig, Cookies, RouteConfig};
 use super::origin::Origin;
-use super::typed::{
-    ConnectionConfig, Cookies, ListenAddress, OutboundProxy, Resolved, RouteConfig, optional_url,
-};
+use super::typed::{ListenAddress, OutboundProxy, Resolved, optional_url};
 use crate::credential::{Ahead, Policy};
 use crate::model::{ConnectionId, Name, Target};
 

@@ -13,6 +13,20 @@ pub(super) struct Key {
     pub(super) why: &'static str,
 }
 
+/// Whether any table of ours has a key of this name.
+pub(super) fn is_known_name(name: &str) -> bool {
+    fn among(keys: &'static [Key], name: &str) -> bool {
+        keys.iter().any(|key| {
+            key.name == name
+                || match key.shape {
+                    Shape::Value(_) => false,
+                    Shape::Table(keys) | Shape::Named { keys, .. } => among(keys, name),
+                }
+        })
+    }
+    among(&ROOT, name)
+}
+
 /// What a key holds.
 pub(super) enum Shape {
     /// A single value.

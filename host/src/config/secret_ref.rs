@@ -97,11 +97,15 @@ impl SecretRef {
 
 /// Whether a setting of this name holds a secret, so that a literal in a file is refused.
 pub fn is_secret_name(name: &str) -> bool {
+    // A slip of the pen in these is more likely than another meaning.
+    const LONG: [&str; 5] = ["client_secret", "password", "passphrase", "private_key", "api_key"];
     const NAMES: [&str; 8] =
         ["key", "secret", "password", "passphrase", "token", "credential", "client_assertion", "apikey"];
     const ENDS: [&str; 6] = ["_secret", "_password", "_passphrase", "_token", "api_key", "private_key"];
     let name = name.to_ascii_lowercase().replace('-', "_");
-    NAMES.contains(&name.as_str()) || ENDS.iter().any(|end| name.ends_with(end))
+    NAMES.contains(&name.as_str())
+        || ENDS.iter().any(|end| name.ends_with(end))
+        || LONG.iter().any(|long| strsim::jaro_winkler(long, &name) > 0.93)
 }
 
 /// A name that a shell can export (POSIX, XBD 3.231).
@@ -308,11 +312,22 @@ mod tests {
 
     #[test]
     fn names_of_secrets_are_known() {
-        for secret in ["client_secret", "key", "password", "token", "api-key", "refresh_token", "private_key"]
-        {
+        for secret in [
+            "client_secret",
+            "key",
+            "password",
+            "token",
+            "api-key",
+            "refresh_token",
+            "private_key",
+            "client_secrt",
+            "pasword",
+        ] {
             assert!(is_secret_name(secret), "{secret}");
         }
-        for plain in ["client_id", "token_endpoint", "keyring", "workspace_id", "jwks_uri", "scopes"] {
+        for plain in
+            ["client_id", "token_endpoint", "keyring", "workspace_id", "jwks_uri", "scopes", "api_url"]
+        {
             assert!(!is_secret_name(plain), "{plain}");
         }
     }

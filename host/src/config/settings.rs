@@ -44,6 +44,14 @@ impl Config {
     }
 }
 
+/// The defaults that a schema declares.
+pub(super) fn defaults(schema: &Json) -> impl Iterator<Item = (&str, &Json)> {
+    let properties = schema.get("properties").and_then(Json::as_object).into_iter().flatten();
+    properties.filter_map(|(key, wanted)| {
+        Some((key.as_str(), wanted.get("default").filter(|value| !value.is_null())?))
+    })
+}
+
 struct Check<'a> {
     config: &'a Config,
     root: &'a Json,
@@ -73,13 +81,13 @@ impl Check<'_> {
 
     fn value(&self, key: &str, value: &Json, wanted: &Json, path: &[&str]) -> Vec<Diagnostic> {
         let schema = resolve(wanted, self.root);
-        let secret = is_secret_name(key) || is_marked_secret(schema);
+        let secret = is_secret_name(key) || is_marked_secret(schema) || is_reference(wanted);
         if secret || SecretRef::parse(value).is_ok() && path.len() == 3 {
             // The shape of a reference was checked when the file was read.
             let literal = secret && !value.is_object();
             let message = || format!("`{}` is a secret written out", shown_path(path));
             return literal
-                .then(|| self.config.diagnostic(path, message()).with_hint(CURE))
+                .then(|| self.config.key_diagnostic(path, message()).with_hint(CURE))
                 .into_iter()
                 .collect();
         }
@@ -148,6 +156,14 @@ fn open(schema: &Json) -> bool {
 
 fn is_marked_secret(schema: &Json) -> bool {
     schema.get("writeOnly") == Some(&Json::Bool(true)) || schema.get("format") == Some(&"password".into())
+}
+
+/// The SDK's type for a secret reference, or an option of it.
+fn is_reference(schema: &Json) -> bool {
+    let is_it = |schema: &Json| {
+        schema.get("$ref").and_then(Json::as_str).is_some_and(|link| link.ends_with("/SecretRef"))
+    };
+    is_it(schema) || parts(schema).any(is_it)
 }
 
 fn types(schema: &Json) -> Vec<&str> {

@@ -1,5 +1,6 @@
 //! `config show`: every value in effect and where it came from.
 
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use serde_json::{Value as Json, json};
@@ -7,7 +8,11 @@ use serde_json::{Value as Json, json};
 use super::check::shown_path;
 use super::load::Config;
 use super::origin::Origin;
-use super::secret_ref::looks_like_reference;
+use super::settings::defaults;
+use crate::model::Name;
+
+/// The settings schemas of providers, by id, for those that are installed.
+pub type Schemas = BTreeMap<Name, Json>;
 
 /// One value in effect.
 #[derive(Clone, Debug, PartialEq)]
@@ -21,8 +26,8 @@ pub struct Shown {
 }
 
 impl Config {
-    /// Every value in effect, in alphabetical order.
-    pub fn values(&self) -> Vec<Shown> {
+    /// Every value in effect in alphabetical order, the defaults of the given providers included.
+    pub fn values(&self, schemas: &Schemas) -> Vec<Shown> {
         let leaves = self.merged.leaves();
         let shown = leaves.iter().filter_map(|leaf| {
             let path: Vec<&str> = leaf.iter().map(String::as_str).collect();
@@ -30,13 +35,28 @@ impl Config {
             let origin = self.merged.position(&path).map_or(Origin::BuiltIn, |position| position.origin());
             Some(Shown { key: shown_path(&path), value, origin })
         });
-        shown.collect()
+        let mut values: Vec<Shown> = shown.collect();
+        for (id, connection) in &self.resolved.connections {
+            let name = id.to_string();
+            let schema = schemas.get(&connection.provider);
+            let unset = schema
+                .into_iter()
+                .flat_map(defaults)
+                .filter(|(key, _)| !connection.settings.contains_key(*key));
+            values.extend(unset.map(|(key, value)| Shown {
+                key: shown_path(&["connections", &name, key]),
+                value: value.clone(),
+                origin: Origin::Plugin(connection.provider.to_string()),
+            }));
+        }
+        values.sort_by(|a, b| a.key.cmp(&b.key));
+        values
     }
 
     /// `key = value`, a line each; with its origin as a comment if asked for.
-    pub fn show(&self, origin: bool) -> String {
+    pub fn show(&self, origin: bool, schemas: &Schemas) -> String {
         let mut text = String::new();
-        for shown in self.values() {
+        for shown in self.values(schemas) {
             let _ = write!(text, "{} = {}", shown.key, toml_text(&shown.value));
             if origin {
                 let _ = write!(text, "  # {}", shown.origin);
@@ -47,9 +67,9 @@ impl Config {
     }
 
     /// The same as a document of the schema `ccproxy.config/1`.
-    pub fn show_json(&self) -> Json {
+    pub fn show_json(&self, schemas: &Schemas) -> Json {
         let values: Vec<Json> = self
-            .values()
+            .values(schemas)
             .into_iter()
             .map(|shown| json!({"key": shown.key, "value": shown.value, "origin": shown.origin.to_string()}))
             .collect();
@@ -63,7 +83,6 @@ fn toml_text(value: &Json) -> String {
         Json::Object(members) => {
             let member =
                 |(key, value): (&String, &Json)| format!("{} = {}", shown_path(&[key]), toml_text(value));
-            debug_assert!(looks_like_reference(members.keys().map(String::as_str)) || members.len() < 100);
             format!("{{ {} }}", members.iter().map(member).collect::<Vec<_>>().join(", "))
         }
         Json::Array(items) => format!("[{}]", items.iter().map(toml_text).collect::<Vec<_>>().join(", ")),

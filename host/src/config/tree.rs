@@ -12,6 +12,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::Diagnostic;
 use super::origin::{FileText, Position, Source};
+use super::schema::is_known_name;
 use super::secret_ref::{is_secret_name, is_variable, looks_like_reference};
 
 /// A table; keys in alphabetical order.
@@ -176,10 +177,18 @@ fn find_hidden(table: &DeTable<'_>, hidden: &mut Vec<Range<usize>>) {
         let no_variable =
             key.get_ref() == "env" && value.get_ref().as_str().is_some_and(|it| !is_variable(it));
         if !reference && is_secret_name(key.get_ref()) || no_variable {
-            hidden.push(value.span());
+            hide_all(value, hidden);
         } else {
             find_hidden_in(value, hidden);
         }
+    }
+}
+
+/// A table written with dotted keys has no span of its own: its values have.
+fn hide_all(value: &Spanned<DeValue<'_>>, hidden: &mut Vec<Range<usize>>) {
+    hidden.push(value.span());
+    if let DeValue::Table(table) = value.get_ref() {
+        table.values().for_each(|value| hide_all(value, hidden));
     }
 }
 
@@ -199,18 +208,18 @@ pub(super) fn has_userinfo(text: &str) -> bool {
     })
 }
 
-/// Where a file has no tree, no line is sure to hold no secret: only headers, comments and what stands left
-/// of `=` are shown.
+/// Where a file has no tree, no line is sure to hold no secret: it may be the middle of a text of many lines.
+/// Only headers and keys of ours are shown.
 fn lines_not_to_show(text: &str) -> Vec<Range<usize>> {
     let mut start = 0;
     let mut hidden = Vec::new();
     for line in text.split_inclusive('\n') {
-        let content = line.trim();
-        if let Some(equals) = line.find('=') {
-            hidden.push(start + equals + 1..start + line.trim_end().len());
-        } else if !content.starts_with(['[', '#']) {
-            hidden.push(start..start + line.trim_end().len());
-        }
+        let shown = match (line.find('='), line.rfind(']')) {
+            (Some(equals), _) if is_known_name(line[..equals].trim()) => equals + 1,
+            (None, Some(end)) if line.starts_with('[') => end + 1,
+            _ => 0,
+        };
+        hidden.push(start + shown..start + line.len());
         start += line.len();
     }
     hidden

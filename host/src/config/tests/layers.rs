@@ -254,11 +254,11 @@ fn token_overrides_name_their_connections() {
 #[test]
 fn show_prints_keys_values_and_origins() {
     let home = Home::with("[connections.\"acme/x\"]\nprovider = \"oidc\"\nclient_secret = { env = \"S\" }\n");
-    let shown = home.cut(&home.load().show(true));
+    let shown = home.cut(&home.load().show(true, &Schemas::new()));
     assert!(shown.contains("server.workers = 0  # built in\n"), "{shown}");
     let line = "connections.\"acme/x\".client_secret = { env = \"S\" }  # config/config.toml:3:1\n";
     assert!(shown.contains(line), "{shown}");
-    let json = home.load().show_json();
+    let json = home.load().show_json(&Schemas::new());
     assert_eq!(json["schema"], "ccproxy.config/1");
     let first = &json["values"][0];
     assert_eq!(

@@ -63,6 +63,7 @@ fn every_mistake_names_key_value_and_expectation() {
             "3:18",
             "in the clear",
         ),
+        ("[connections.a]\nprovider = \"x\"\napi_url = \"http://api.example\"", "3:11", "in the clear"),
         ("[routes.r]\nupstream = \"https://a.example\"", "1:9", "[routes.r] has no `connection`"),
         ("[routes.r]\nconnection = \"a\"\nmethods = [\"TRACE\"]", "3:12", "\"TRACE\" is never passed on"),
         ("[routes.r]\nconnection = \"a\"\npath = \"a/b\"", "3:8", "is not one path segment"),
@@ -185,4 +186,12 @@ fn an_unreadable_file_is_named() {
     let home = Home::new().file("config/config.toml/inside", "a directory where a file should be");
     let told = home.mistakes();
     assert!(told.starts_with("error: cannot read config/config.toml: "), "{told}");
+}
+
+#[test]
+fn a_stored_connection_without_a_provider_is_a_mistake() {
+    for (text, place) in [("", "corp.toml:1:1"), ("# note\nclient_id = \"x\"\n", "corp.toml:1:1")] {
+        let told = Home::new().file("config/connections/global/corp.toml", text).mistakes();
+        assert!(told.contains("provider") && told.contains(place), "{told}");
+    }
 }

@@ -91,7 +91,7 @@ impl Home {
 
     /// `origin` of a key in `config show --origin`.
     fn shown(&self, key: &str) -> String {
-        let values = self.load().values();
+        let values = self.load().values(&Schemas::new());
         let shown = values.iter().find(|shown| shown.key == key).unwrap_or_else(|| panic!("no {key}"));
         self.cut(&format!("{} ({})", shown.value, shown.origin))
     }

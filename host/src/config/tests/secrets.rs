@@ -77,7 +77,7 @@ fn a_secret_in_the_environment_becomes_a_reference_to_it() {
         "{\"env\":\"CCPROXY_CONNECTIONS__AZURE_PROD__CLIENT_SECRET\"} \
          (environment CCPROXY_CONNECTIONS__AZURE_PROD__CLIENT_SECRET)"
     );
-    assert!(!home.load().show(true).contains(CANARY));
+    assert!(!home.load().show(true, &Schemas::new()).contains(CANARY));
     let home = Home::with("[connections.azure-prod]\nprovider = \"azure\"\n")
         .var("CCPROXY_CONNECTIONS__AZURE_PROD__CLIENT_SECRET__FILE", "/run/secrets/azure");
     assert!(home.shown("connections.azure-prod.client_secret").contains("/run/secrets/azure"));
@@ -92,4 +92,40 @@ fn a_secret_on_the_command_line_is_refused() {
     assert!(!told.contains(CANARY), "{told}");
     let home = Home::with("[connections.a]\nprovider = \"x\"\n").set("connections.a.client_secret.env=NAME");
     assert!(home.shown("connections.a.client_secret").starts_with("{\"env\":\"NAME\"}"));
+}
+
+/// Whatever slip of the pen makes of a file with a secret in it: an answer, no panic, and not the secret.
+#[test]
+fn no_slip_of_the_pen_shows_the_secret() {
+    const BASE: &str = "[server]\nworkers = 1\n\n[connections.a]\nprovider = \"x\"\nclient_secret = \"s3cr3t-canary\"\n\
+        key = \"\"\"\n= s3cr3t-canary\n\"\"\"\n\n[routes.r]\nconnection = \"a\"\nmethods = [\"GET\"]\n";
+    // xorshift: the same slips on every run.
+    let mut seed = 0x2545_F491_4F6C_DD1D_u64;
+    let mut random = |below: usize| {
+        seed ^= seed << 13;
+        seed ^= seed >> 7;
+        seed ^= seed << 17;
+        usize::try_from(seed % below as u64).unwrap()
+    };
+    let outside =
+        |at: usize| !BASE.match_indices(CANARY).any(|(start, _)| (start..start + CANARY.len()).contains(&at));
+    let mut refused = 0;
+    for _ in 0..3000 {
+        let mut text = BASE.to_owned();
+        let at = random(BASE.len());
+        if outside(at) {
+            text.remove(at);
+        }
+        let slips = ["\"", "'", "\n", "=", "[", "]", "{", "}", ".", "#", ",", "ü", "x", "\u{7}"];
+        text.insert_str(random(at + 1), slips[random(slips.len())]);
+        let mut problems = Vec::new();
+        match tree::parse_file(Path::new("c.toml"), text.clone()) {
+            Ok(table) => check::check_file(&table, &mut problems),
+            Err(errors) => problems = errors,
+        }
+        refused += usize::from(!problems.is_empty());
+        let told: String = problems.iter().map(Diagnostic::to_string).collect();
+        assert!(!told.contains(CANARY), "{text}\n{told}");
+    }
+    assert!(refused > 2000, "{refused} of 3000 were refused");
 }

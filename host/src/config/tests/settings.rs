@@ -10,7 +10,7 @@ fn schema() -> Json {
         "properties": {
             "issuer": {"type": "string"},
             "pkce": {"anyOf": [{"$ref": "#/$defs/Pkce"}, {"type": "null"}]},
-            "client_auth": {"enum": ["auto", "basic", "post"]},
+            "client_auth": {"enum": ["auto", "basic", "post"], "default": "auto"},
             "required_scopes": {"type": "array", "items": {"type": "string"}},
             "leeway": {"type": ["integer", "null"]},
             "sealed": {"type": "boolean"},
@@ -110,4 +110,35 @@ fn text_from_the_environment_gets_the_type_of_the_schema() {
         Json::from(settings),
         json!({"client_id": "12345", "issuer": "https://id.example", "leeway": 5, "required_scopes": ["a", "b"], "sealed": true})
     );
+}
+
+#[test]
+fn show_includes_the_defaults_of_installed_providers() {
+    let home = Home::with("[connections.corp]\nprovider = \"oidc\"\nissuer = \"https://id.example\"\n");
+    let schemas = Schemas::from([("oidc".parse().unwrap(), schema())]);
+    let shown = home.cut(&home.load().show(true, &schemas));
+    assert!(shown.contains("connections.corp.client_auth = \"auto\"  # plugin oidc\n"), "{shown}");
+    let home = home.set("connections.corp.client_auth=post");
+    let shown = home.load().show(true, &schemas);
+    assert!(
+        shown
+            .contains("connections.corp.client_auth = \"post\"  # flag --set connections.corp.client_auth\n"),
+        "{shown}"
+    );
+}
+
+/// A misspelt secret is an unknown key first; its value is not shown for that.
+#[test]
+fn an_unknown_setting_does_not_show_its_value() {
+    let home = Home::with(
+        "[connections.corp]\nprovider = \"oidc\"\nissuer = \"https://id.example\"\ncs = \"s3cr3t-canary\"\n",
+    );
+    let diagnostics = home.load().check_settings(&id("corp"), &schema());
+    let shown = home.cut(&diagnostics[0].to_string());
+    let expected = "\
+error: unknown key `cs` in [connections.corp]
+  ┌ config/config.toml:4:1
+ 4│ cs …
+  │ ^^";
+    assert_eq!(shown, expected);
 }
