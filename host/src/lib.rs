@@ -11,6 +11,7 @@ pub mod login;
 pub mod message;
 pub mod model;
 pub mod refusal;
+pub mod respond;
 pub mod route;
 pub mod secret;
 pub mod upstream;

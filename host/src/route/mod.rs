@@ -36,7 +36,7 @@ pub struct Route {
 
 impl Route {
     /// Where a request of this method goes, if it may.
-    pub fn destination(&self, method: &[u8]) -> Result<&Destination, Refusal> {
+    pub fn destination(&self, method: &[u8]) -> Result<&Arc<Destination>, Refusal> {
         if !self.policy.methods.allow(method) {
             return Err(Refusal::MethodNotAllowed { allow: self.policy.methods.list() });
         }
@@ -54,7 +54,7 @@ impl Route {
 /// attach is `Nowhere`.
 pub enum Forward {
     /// To this upstream.
-    To(Destination),
+    To(Arc<Destination>),
     /// Nowhere, for now; every request on it is told why.
     Nowhere(Unavailable),
 }

@@ -23,7 +23,7 @@ fn route(text: &str) -> Route {
         connection: Some(ConnectionId::global(name(text))),
         provider: None,
         policy: Policy::default(),
-        forward: Forward::To(Destination::new(base, Arc::new(Cell::new(key)), connector)),
+        forward: Forward::To(Arc::new(Destination::new(base, Arc::new(Cell::new(key)), connector))),
     }
 }
 
