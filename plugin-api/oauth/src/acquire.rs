@@ -9,7 +9,7 @@ use ccproxy_plugin_sdk::{
 use crate::client::OAuthClient;
 use crate::grants::{TokenRequest, TokenSet};
 use crate::id_token;
-use crate::record::{GrantType, OAuthRecord};
+use crate::record::{DEFAULT_TOKEN, GrantType, OAuthRecord};
 
 /// How a token is put into a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,6 +59,13 @@ pub struct Acquire<'a> {
     pub ask: TokenRequest,
     /// How to inject it.
     pub injection: Injection,
+    owner: Option<Owner>,
+}
+
+/// To whom the settings say that a grant belongs.
+struct Owner {
+    client_id: Option<String>,
+    issuer: Option<String>,
 }
 
 impl<'a> Acquire<'a> {
@@ -76,7 +83,24 @@ impl<'a> Acquire<'a> {
                 .with("audience", &target.audience)
                 .with("resource", &target.resource),
             injection: Injection::parse(&target.inject, "bearer")?,
+            owner: None,
         })
+    }
+
+    /// The same for a provider whose tokens serve every target alike.
+    ///
+    /// # Errors
+    /// As above.
+    pub fn one_token(want: &'a Want) -> Result<Self, Error> {
+        Ok(Self { token_key: DEFAULT_TOKEN.into(), ask: TokenRequest::default(), ..Self::per_target(want)? })
+    }
+
+    /// Refuses a stored grant of another client or issuer than the settings name now: its tokens
+    /// are for somebody else.
+    #[must_use]
+    pub fn owned_by(self, client_id: Option<&str>, issuer: Option<&str>) -> Self {
+        let owner = Owner { client_id: client_id.map(str::to_owned), issuer: issuer.map(str::to_owned) };
+        Self { owner: Some(owner), ..self }
     }
 
     /// The credential that needs no network: the override, or a stored token that will do.
@@ -94,7 +118,11 @@ impl<'a> Acquire<'a> {
         if let Some(token) = connection.token_override() {
             return self.overridden(&token).map(Some);
         }
-        let token = grant.record().and_then(|record| record.as_ref().tokens.get(&self.token_key));
+        let record = grant.record().map(AsRef::as_ref);
+        if let (Some(owner), Some(record)) = (&self.owner, record) {
+            owner.check(record).map_err(|error| ask_to_log_in(error, connection))?;
+        }
+        let token = record.and_then(|record| record.tokens.get(&self.token_key));
         Ok(token.and_then(|token| {
             let generation = token.generation_in(grant.generation());
             self.want
@@ -121,9 +149,9 @@ impl<'a> Acquire<'a> {
     {
         let mut stored = grant.record().cloned().ok_or_else(Error::not_logged_in)?;
         let record: &mut OAuthRecord = stored.as_mut();
-        check_owner(record, client).map_err(|error| ask_to_log_in(error, connection))?;
+        Owner::of(client).check(record).map_err(|error| ask_to_log_in(error, connection))?;
         let Some(refresh_token) = &record.refresh_token else {
-            return Err(ask_to_log_in(nothing_to_renew(self.want), connection));
+            return Err(self.nothing_to_renew(connection));
         };
         tracing::debug!(reason = ?self.want.reason, token = %self.token_key, "refreshing");
         let tokens = client
@@ -151,7 +179,7 @@ impl<'a> Acquire<'a> {
         let issuer = client.server.issuer.clone();
         let ours = |record: &St::Record| {
             let record = record.as_ref();
-            record.grant_type == GrantType::ClientCredentials && check_owner(record, client).is_ok()
+            record.grant_type == GrantType::ClientCredentials && Owner::of(client).check(record).is_ok()
         };
         let mut stored = grant.record().filter(|record| ours(record)).cloned().unwrap_or_else(|| {
             St::Record::from(OAuthRecord {
@@ -170,6 +198,16 @@ impl<'a> Acquire<'a> {
         record.settle(grant.generation(), connection.host.now());
         record.take_over(&self.token_key, &tokens, grant.next_generation());
         self.save(grant, stored, &tokens).await
+    }
+
+    /// The failure of a token that nothing can renew.
+    pub fn nothing_to_renew<S>(&self, connection: &Connection<S>) -> Error {
+        let message = match self.want.reason {
+            Reason::Rejected => "the upstream refused the token, and there is no refresh token",
+            Reason::Forced => "there is no refresh token",
+            _ => "the token has expired, and there is no refresh token",
+        };
+        ask_to_log_in(Error::new(ErrorCode::TokenExpired, message), connection)
     }
 
     /// Saves before it hands out: the old refresh token is dead at the server already.
@@ -198,31 +236,29 @@ impl<'a> Acquire<'a> {
     }
 }
 
-/// A grant goes to the client and the issuer it was made by, whatever the settings say now.
-fn check_owner(record: &OAuthRecord, client: &OAuthClient) -> Result<(), Error> {
-    let changed = |what: &str, was: &str, is: &str| {
-        let message = format!("the stored grant is of {what} `{was}`, the settings say `{is}`");
-        Err(Error::new(ErrorCode::ReauthRequired, message))
-    };
-    if record.grant_type == GrantType::Token {
-        return Ok(());
+impl Owner {
+    fn of(client: &OAuthClient) -> Self {
+        Self { client_id: Some(client.client_id.clone()), issuer: client.server.issuer.clone() }
     }
-    if record.client_id != client.client_id {
-        return changed("client", &record.client_id, &client.client_id);
-    }
-    match (&record.issuer, &client.server.issuer) {
-        (Some(was), Some(is)) if was != is => changed("issuer", was, is),
-        _ => Ok(()),
-    }
-}
 
-fn nothing_to_renew(want: &Want) -> Error {
-    let message = match want.reason {
-        Reason::Rejected => "the upstream refused the token, and there is no refresh token",
-        Reason::Forced => "there is no refresh token",
-        _ => "the token has expired, and there is no refresh token",
-    };
-    Error::new(ErrorCode::TokenExpired, message)
+    /// A grant goes to the client and the issuer it was made by, whatever the settings say now.
+    fn check(&self, record: &OAuthRecord) -> Result<(), Error> {
+        if record.grant_type == GrantType::Token {
+            return Ok(());
+        }
+        let record_client = Some(&record.client_id).filter(|id| !id.is_empty());
+        for (what, was, is) in
+            [("client", record_client, &self.client_id), ("issuer", record.issuer.as_ref(), &self.issuer)]
+        {
+            if let (Some(was), Some(is)) = (was, is)
+                && was != is
+            {
+                let message = format!("the stored grant is of {what} `{was}`, the settings say `{is}`");
+                return Err(Error::new(ErrorCode::ReauthRequired, message));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// Adds the command that helps to errors that end in a login.

@@ -107,7 +107,7 @@ const DEFAULT_DEVICE_CODE_LIFETIME: Duration = Duration::from_secs(600);
 pub(crate) fn seconds(value: Option<&Value>) -> Option<Duration> {
     let seconds = match value? {
         Value::Number(number) => number.as_f64()?,
-        Value::String(text) => text.trim().parse::<f64>().ok()?,
+        Value::String(text) => text.trim().parse::<f64>().ok().filter(|seconds| !seconds.is_nan())?,
         _ => return None,
     };
     // A century: past that it is not a lifetime, and it must fit a clock in milliseconds.

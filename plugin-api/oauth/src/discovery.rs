@@ -17,6 +17,9 @@ use crate::text;
 /// How long a document is believed. Endpoints move rarely, and a refused one says so.
 const TTL: Duration = Duration::from_secs(60 * 60);
 
+/// How long an old one is kept for the case that no new one can be had.
+const KEEP_STALE: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// What a cache entry is for: the document of one issuer, fetched over one connection's trust (its
 /// CA and proxy), so that no connection can plant a document for another.
 type Key = (String, String, u64, String);
@@ -43,16 +46,25 @@ impl Discovery {
             issuer.to_owned(),
         );
         let now = connection.host.now();
-        if let Some((at, server)) = self.entries().get(&key)
-            && now < at.plus(TTL)
-        {
-            return Ok(server.clone());
+        let known = self.entries().get(&key).cloned();
+        let (found, stale) = match known {
+            Some((at, server)) if now < at.plus(TTL) => return Ok(server),
+            known => (fetch(connection, issuer).await, known),
+        };
+        match (found, stale) {
+            (Ok(server), _) => {
+                let mut entries = self.entries();
+                entries.retain(|_, (at, _)| now < at.plus(KEEP_STALE));
+                entries.insert(key, (now, server.clone()));
+                Ok(server)
+            }
+            // The token endpoint may well be up: an old address is better than none.
+            (Err(error), Some((_, server))) if is_outage(&error) => {
+                tracing::warn!(%error, issuer, "the discovery document is stale");
+                Ok(server)
+            }
+            (Err(error), _) => Err(error),
         }
-        let server = fetch(connection, issuer).await?;
-        let mut entries = self.entries();
-        entries.retain(|_, (at, _)| now < at.plus(TTL));
-        entries.insert(key, (now, server.clone()));
-        Ok(server)
     }
 
     fn entries(&self) -> MutexGuard<'_, HashMap<Key, (UnixMillis, AuthorizationServer)>> {
@@ -99,6 +111,13 @@ fn document_urls(issuer: &str) -> Result<Vec<Endpoint>, Error> {
     [openid.as_str(), oauth.as_str()].into_iter().map(|url| Endpoint::setting("issuer", url)).collect()
 }
 
+fn is_outage(error: &Error) -> bool {
+    matches!(
+        error.code,
+        ErrorCode::Network | ErrorCode::Timeout | ErrorCode::ProviderUnavailable | ErrorCode::RateLimited
+    )
+}
+
 fn unavailable(response: &Response, now: UnixMillis) -> Error {
     let status = response.status;
     let code = if status == 429 { ErrorCode::RateLimited } else { ErrorCode::ProviderUnavailable };
@@ -128,6 +147,7 @@ fn read(issuer: &str, response: &Response) -> Result<AuthorizationServer, Error>
         userinfo_endpoint: endpoint("userinfo_endpoint")?,
         jwks_uri: endpoint("jwks_uri")?,
         token_endpoint_auth_methods_supported: texts(&document, "token_endpoint_auth_methods_supported"),
+        scopes_supported: texts(&document, "scopes_supported"),
         code_challenge_methods_supported: texts(&document, "code_challenge_methods_supported"),
         authorization_response_iss_parameter_supported: document
             .get("authorization_response_iss_parameter_supported")

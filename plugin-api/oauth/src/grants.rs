@@ -61,6 +61,20 @@ impl TokenRequest {
         self
     }
 
+    /// This request with `defaults` where it says nothing itself.
+    #[must_use]
+    pub fn over(mut self, defaults: Self) -> Self {
+        if self.scopes.is_empty() {
+            self.scopes = defaults.scopes;
+        }
+        for (name, value) in defaults.parameters {
+            if !self.parameters.iter().any(|(known, _)| *known == name) {
+                self.parameters.push((name, value));
+            }
+        }
+        self
+    }
+
     pub(crate) fn oauth2_scopes(&self) -> impl Iterator<Item = Scope> + '_ {
         self.scopes.iter().cloned().map(Scope::new)
     }

@@ -28,6 +28,8 @@ pub struct AuthorizationServer {
     pub jwks_uri: Option<Endpoint>,
     /// Client authentication methods of the token endpoint; `None` if it does not say.
     pub token_endpoint_auth_methods_supported: Option<Vec<String>>,
+    /// Scopes; `None` if it does not say.
+    pub scopes_supported: Option<Vec<String>>,
     /// PKCE methods; `None` if it does not say.
     pub code_challenge_methods_supported: Option<Vec<String>>,
     /// RFC 9207: every redirect carries `iss`.

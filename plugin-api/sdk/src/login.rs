@@ -16,7 +16,8 @@ use crate::secret::Secret;
 use crate::time::UnixMillis;
 
 /// The ways to log in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Deserialize, schemars::JsonSchema)]
+#[serde(rename_all = "kebab-case")]
 pub enum Flow {
     /// Authorization code, with a loopback redirect.
     Browser,
