@@ -18,6 +18,7 @@ mod named;
 mod origin;
 mod overlay;
 mod paths;
+mod plugin_schema;
 mod resolve;
 mod schema;
 mod secret_ref;
@@ -36,6 +37,7 @@ pub use named::{ConnectionConfig, Cookies, RouteConfig};
 pub use origin::Origin;
 pub use paths::Paths;
 pub use secret_ref::{SecretRef, is_secret_name};
+pub use settings::setting_of_text;
 pub use show::{Schemas, Shown};
 pub use store::StoredConnection;
 pub use typed::{

@@ -1,26 +1,30 @@
 //! A connection's settings against the JSON Schema that its plugin publishes.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use serde_json::{Map, Value as Json};
 
 use super::check::{shown_path, unknown_message};
 use super::diagnostic::{Diagnostic, did_you_mean};
 use super::load::Config;
-use super::origin::Origin;
+use super::origin::{Origin, Position, Source};
+use super::plugin_schema::{
+    DEEPEST, accepts, expected, is_marked_secret, is_reference, open, property, property_names, required,
+    resolve, typed, words,
+};
 use super::schema::CONNECTION;
 use super::secret_ref::{CURE, SecretRef, is_secret_name};
+use super::store::StoredConnection;
 use crate::model::ConnectionId;
-
-/// Schemas refer to themselves; this deep nobody writes settings.
-const DEEPEST: usize = 16;
 
 impl Config {
     /// What is wrong with a connection's settings, by the schema of its provider. The common settings are known
     /// whether the schema has them or not.
     pub fn check_settings(&self, id: &ConnectionId, schema: &Json) -> Vec<Diagnostic> {
         let name = id.to_string();
-        let check = Check { config: self, root: schema };
+        let place = |path: &[&str]| self.merged.position(path).cloned();
+        let check = Check { place: &place, root: schema };
         check.object(&self.typed_settings(id, schema), schema, &["connections", &name])
     }
 
@@ -35,25 +39,36 @@ impl Config {
             let plain =
                 position.is_some_and(|at| matches!(at.origin(), Origin::Environment(_) | Origin::Flag(_)));
             if let (true, Json::String(text)) = (plain, &*value) {
-                let wanted = property(schema, schema, key);
-                *value =
-                    wanted.and_then(|wanted| typed(text, wanted, schema)).unwrap_or_else(|| value.clone());
+                *value = setting_of_text(schema, key, text);
             }
         }
         settings
     }
 }
 
-/// The defaults that a schema declares.
-pub(super) fn defaults(schema: &Json) -> impl Iterator<Item = (&str, &Json)> {
-    let properties = schema.get("properties").and_then(Json::as_object).into_iter().flatten();
-    properties.filter_map(|(key, wanted)| {
-        Some((key.as_str(), wanted.get("default").filter(|value| !value.is_null())?))
-    })
+impl StoredConnection {
+    /// What is wrong with settings that were given on the command line, by the schema of the provider.
+    pub(super) fn check_by_schema(&self, schema: &Json) -> Vec<Diagnostic> {
+        let name = self.id.to_string();
+        let place = |path: &[&str]| Some(Position::whole(flag_of(path.get(2)?)));
+        Check { place: &place, root: schema }.object(&self.settings, schema, &["connections", &name])
+    }
+}
+
+/// Plain text, as a flag has it, as the type that the schema has for a setting; text if it has none.
+pub fn setting_of_text(schema: &Json, key: &str, text: &str) -> Json {
+    let wanted = property(schema, schema, key);
+    wanted.and_then(|wanted| typed(text, wanted, schema)).unwrap_or_else(|| Json::from(text))
+}
+
+/// The flag that a setting is given by.
+pub(super) fn flag_of(setting: &str) -> Arc<Source> {
+    Arc::new(Source::Flag(format!("--{}", setting.replace('_', "-"))))
 }
 
 struct Check<'a> {
-    config: &'a Config,
+    /// Where a setting was written.
+    place: &'a dyn Fn(&[&str]) -> Option<Position>,
     root: &'a Json,
 }
 
@@ -74,22 +89,21 @@ impl Check<'_> {
         let missing = required(schema).filter(|key| !settings.contains_key(*key) && *key != "provider");
         problems.extend(missing.map(|key| {
             let message = format!("[{}] has no `{key}`", shown_path(path));
-            self.config.key_diagnostic(path, message).with_hint(format!("add `{key}`"))
+            let place = (self.place)(&[path, &[key]].concat()).or_else(|| (self.place)(path));
+            at_key(place, message).with_hint(format!("add `{key}`"))
         }));
         problems
     }
 
     fn value(&self, key: &str, value: &Json, wanted: &Json, path: &[&str]) -> Vec<Diagnostic> {
         let schema = resolve(wanted, self.root);
-        let secret = is_secret_name(key) || is_marked_secret(schema) || is_reference(wanted);
-        if secret || SecretRef::parse(value).is_ok() && path.len() == 3 {
-            // The shape of a reference was checked when the file was read.
-            let literal = secret && !value.is_object();
-            let message = || format!("`{}` is a secret written out", shown_path(path));
-            return literal
-                .then(|| self.config.key_diagnostic(path, message()).with_hint(CURE))
-                .into_iter()
-                .collect();
+        if is_secret_name(key) || is_marked_secret(schema) || is_reference(wanted) {
+            let problem = match SecretRef::parse(value) {
+                Ok(_) => return Vec::new(),
+                Err(_) if !value.is_object() => format!("`{}` is a secret written out", shown_path(path)),
+                Err(reason) => format!("`{}` is no reference: {reason}", shown_path(path)),
+            };
+            return vec![at_key((self.place)(path), problem).with_hint(CURE)];
         }
         match value {
             Json::Object(members) if schema.get("properties").is_some() => self.object(members, schema, path),
@@ -99,7 +113,7 @@ impl Check<'_> {
                     format!("`{}` = {value} is not {}", shown_path(path), expected(schema, self.root));
                 let words: Vec<&str> = words(schema, self.root, DEEPEST).into_iter().collect();
                 let hint = value.as_str().and_then(|text| did_you_mean(text, words.iter().copied()));
-                vec![self.config.diagnostic(path, message).maybe_hint(hint)]
+                vec![at_value((self.place)(path), message).maybe_hint(hint)]
             }
         }
     }
@@ -109,157 +123,21 @@ impl Check<'_> {
         let common = CONNECTION.iter().map(|key| key.name).filter(|_| parents.len() == 2);
         let hint = did_you_mean(key, known.iter().copied().chain(common));
         let message = unknown_message(key, parents);
-        self.config.key_diagnostic(path, message).maybe_hint(hint)
+        at_key((self.place)(path), message).maybe_hint(hint)
     }
 }
 
-/// Follows `$ref` within the document.
-fn resolve<'a>(schema: &'a Json, root: &'a Json) -> &'a Json {
-    let mut schema = schema;
-    for _ in 0..DEEPEST {
-        let target = schema.get("$ref").and_then(Json::as_str).and_then(|link| link.strip_prefix('#'));
-        match target.and_then(|pointer| root.pointer(pointer)) {
-            Some(next) => schema = next,
-            None => break,
-        }
-    }
-    schema
-}
-
-/// The alternatives of `anyOf`, `oneOf` and `allOf`.
-fn parts(schema: &Json) -> impl Iterator<Item = &Json> {
-    ["anyOf", "oneOf", "allOf"].into_iter().filter_map(|key| schema.get(key)?.as_array()).flatten()
-}
-
-fn property<'a>(schema: &'a Json, root: &'a Json, key: &str) -> Option<&'a Json> {
-    let schema = resolve(schema, root);
-    let own = schema.get("properties").and_then(|properties| properties.get(key));
-    own.or_else(|| parts(schema).find_map(|part| resolve(part, root).get("properties")?.get(key)))
-}
-
-fn property_names<'a>(schema: &'a Json, root: &'a Json) -> BTreeSet<&'a str> {
-    std::iter::once(schema)
-        .chain(parts(schema).map(|part| resolve(part, root)))
-        .filter_map(|schema| schema.get("properties")?.as_object())
-        .flat_map(|properties| properties.keys().map(String::as_str))
-        .collect()
-}
-
-fn required(schema: &Json) -> impl Iterator<Item = &str> {
-    schema.get("required").and_then(Json::as_array).into_iter().flatten().filter_map(Json::as_str)
-}
-
-/// Whether keys beyond the properties are allowed inside a nested object.
-fn open(schema: &Json) -> bool {
-    schema.get("additionalProperties") != Some(&Json::Bool(false))
-}
-
-fn is_marked_secret(schema: &Json) -> bool {
-    schema.get("writeOnly") == Some(&Json::Bool(true)) || schema.get("format") == Some(&"password".into())
-}
-
-/// The SDK's type for a secret reference, or an option of it.
-fn is_reference(schema: &Json) -> bool {
-    let is_it = |schema: &Json| {
-        schema.get("$ref").and_then(Json::as_str).is_some_and(|link| link.ends_with("/SecretRef"))
-    };
-    is_it(schema) || parts(schema).any(is_it)
-}
-
-fn types(schema: &Json) -> Vec<&str> {
-    match schema.get("type") {
-        Some(Json::String(one)) => vec![one],
-        Some(Json::Array(many)) => many.iter().filter_map(Json::as_str).collect(),
-        _ => Vec::new(),
+/// A mistake in a key; its value is not shown, for it may be a misspelt secret.
+fn at_key(place: Option<Position>, message: String) -> Diagnostic {
+    match place {
+        Some(place) => Diagnostic::at_key_alone(&place, message),
+        None => Diagnostic::new(Origin::BuiltIn, message),
     }
 }
 
-fn accepts(value: &Json, schema: &Json, root: &Json, depth: usize) -> bool {
-    let schema = resolve(schema, root);
-    let Some(depth) = depth.checked_sub(1) else { return true };
-    let any = |key: &str| {
-        let alternatives = schema.get(key).and_then(Json::as_array);
-        alternatives.is_none_or(|each| each.iter().any(|schema| accepts(value, schema, root, depth)))
-    };
-    let all = schema.get("allOf").and_then(Json::as_array);
-    let of_type = types(schema);
-    let listed = schema.get("enum").and_then(Json::as_array);
-    let items = value.as_array().zip(schema.get("items"));
-    any("anyOf")
-        && any("oneOf")
-        && all.is_none_or(|each| each.iter().all(|schema| accepts(value, schema, root, depth)))
-        && (of_type.is_empty() || of_type.iter().any(|name| is_of(value, name)))
-        && listed.is_none_or(|words| words.contains(value))
-        && schema.get("const").is_none_or(|only| only == value)
-        && items.is_none_or(|(items, schema)| items.iter().all(|item| accepts(item, schema, root, depth)))
-}
-
-fn is_of(value: &Json, name: &str) -> bool {
-    match name {
-        "string" => value.is_string(),
-        "integer" => value.is_i64() || value.is_u64(),
-        "number" => value.is_number(),
-        "boolean" => value.is_boolean(),
-        "array" => value.is_array(),
-        "object" => value.is_object(),
-        "null" => value.is_null(),
-        _ => true,
+fn at_value(place: Option<Position>, message: String) -> Diagnostic {
+    match place {
+        Some(place) => Diagnostic::at_value(&place, message),
+        None => Diagnostic::new(Origin::BuiltIn, message),
     }
-}
-
-/// The words that a schema lists, in `enum` or as `const` alternatives.
-fn words<'a>(schema: &'a Json, root: &'a Json, depth: usize) -> BTreeSet<&'a str> {
-    let schema = resolve(schema, root);
-    let Some(depth) = depth.checked_sub(1) else { return BTreeSet::new() };
-    let listed = schema.get("enum").and_then(Json::as_array).into_iter().flatten();
-    let own = listed.chain(schema.get("const")).filter_map(Json::as_str);
-    own.chain(parts(schema).flat_map(|part| words(part, root, depth))).collect()
-}
-
-fn expected(schema: &Json, root: &Json) -> String {
-    let words = words(schema, root, DEEPEST);
-    if !words.is_empty() {
-        let quoted: Vec<String> = words.iter().map(|word| format!("{word:?}")).collect();
-        return format!("one of {}", quoted.join(", "));
-    }
-    let alternatives = parts(schema).map(|part| resolve(part, root));
-    let mut names: Vec<&str> = types(schema).into_iter().chain(alternatives.flat_map(types)).collect();
-    names.retain(|name| *name != "null");
-    names.dedup();
-    let said = |name: &&str| {
-        match *name {
-            "string" => "text",
-            "integer" => "a whole number",
-            "number" => "a number",
-            "boolean" => "true or false",
-            "array" => "a list",
-            "object" => "a table",
-            other => other,
-        }
-        .to_owned()
-    };
-    let said = names.iter().map(said).collect::<Vec<_>>().join(" or ");
-    match resolve(schema, root).get("items").map(|items| expected(items, root)) {
-        Some(items) if names == ["array"] => format!("a list, each {items}"),
-        _ if said.is_empty() => "what the provider takes".into(),
-        _ => said,
-    }
-}
-
-/// Plain text as the first type of the schema that it can be.
-fn typed(text: &str, schema: &Json, root: &Json) -> Option<Json> {
-    let schema = resolve(schema, root);
-    let alternatives = std::iter::once(schema).chain(parts(schema).map(|part| resolve(part, root)));
-    let mut names = alternatives.flat_map(types);
-    names.find_map(|name| match name {
-        "string" => Some(Json::from(text)),
-        "integer" => text.trim().parse::<i64>().ok().map(Json::from),
-        "number" => text.trim().parse::<f64>().ok().map(Json::from),
-        "boolean" => text.trim().parse::<bool>().ok().map(Json::from),
-        "array" => {
-            let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
-            Some(parts.map(Json::from).collect())
-        }
-        _ => None,
-    })
 }

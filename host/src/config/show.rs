@@ -8,7 +8,7 @@ use serde_json::{Value as Json, json};
 use super::check::shown_path;
 use super::load::Config;
 use super::origin::Origin;
-use super::settings::defaults;
+use super::plugin_schema::defaults;
 use crate::model::Name;
 
 /// The settings schemas of providers, by id, for those that are installed.

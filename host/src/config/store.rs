@@ -7,10 +7,13 @@ use std::path::Path;
 
 use serde_json::{Map, Value as Json};
 
+use super::anchor::Anchor;
 use super::check::check_connection;
 use super::diagnostic::ConfigError;
+use super::origin::Position;
 use super::paths::Paths;
-use super::tree::parse_file;
+use super::settings::flag_of;
+use super::tree::{Node, Table, Value};
 use crate::fault::{Code, Fault};
 use crate::model::{ConnectionId, Name};
 
@@ -29,8 +32,8 @@ impl StoredConnection {
     /// Writes or replaces the file: 0600 in directories of 0700, whole or not at all, and durable.
     pub fn write(&self, paths: &Paths) -> Result<(), Fault> {
         let path = paths.connection_file(&self.id);
+        self.check(None)?;
         let text = self.to_toml()?;
-        self.check(&path, &text)?;
         let dir = path.parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| storage(dir, &error))?;
         replace(dir, &path, text.as_bytes()).map_err(|error| storage(&path, &error))
@@ -51,15 +54,19 @@ impl StoredConnection {
     }
 
     fn to_toml(&self) -> Result<String, Fault> {
+        let mut tree = tree_of(&self.settings);
+        // A path typed here means a file here, not one beside the stored connection.
+        let directory = std::env::current_dir().unwrap_or_default();
+        Anchor { directory: &directory, home: None }.connection(&mut tree);
         let mut table = toml::Table::new();
-        for (key, value) in self.settings.iter().filter(|(_, value)| !value.is_null()) {
-            let value = toml::Value::try_from(value).map_err(|error| {
+        for (key, node) in tree {
+            let value = toml::Value::try_from(node.value.to_json()).map_err(|error| {
                 Fault::new(
                     Code::InvalidConfig,
                     format!("the setting `{key}` cannot be written as TOML: {error}"),
                 )
             })?;
-            table.insert(key.clone(), value);
+            table.insert(key, value);
         }
         let settings = toml::to_string(&table).map_err(|error| {
             Fault::new(Code::InvalidConfig, format!("the settings cannot be written: {error}"))
@@ -70,15 +77,39 @@ impl StoredConnection {
         ))
     }
 
-    /// What would be refused when read is not written: secrets above all.
-    fn check(&self, path: &Path, text: &str) -> Result<(), Fault> {
+    /// Refuses what would be refused when read, secrets above all; with a provider's schema, what that refuses too.
+    /// Mistakes name the flag that a setting is given by.
+    pub fn check(&self, schema: Option<&Json>) -> Result<(), ConfigError> {
         let mut problems = Vec::new();
-        match parse_file(path, text.to_owned()) {
-            Ok(table) => check_connection(&table, &mut problems, &self.id.to_string()),
-            Err(mut errors) => problems.append(&mut errors),
+        check_connection(&tree_of(&self.settings), &mut problems, &self.id.to_string());
+        if let (Some(schema), true) = (schema, problems.is_empty()) {
+            problems = self.check_by_schema(schema);
         }
-        ConfigError::check(problems).map_err(Fault::from)
+        ConfigError::check(problems)
     }
+}
+
+/// The settings as if each was written in the flag of its name.
+fn tree_of(settings: &Map<String, Json>) -> Table {
+    let written = settings.iter().filter(|(_, value)| !value.is_null());
+    written.map(|(key, value)| (key.clone(), node_of(value, &Position::whole(flag_of(key))))).collect()
+}
+
+fn node_of(json: &Json, at: &Position) -> Node {
+    let value = match json {
+        Json::Bool(flag) => Value::Bool(*flag),
+        Json::Number(number) => match number.as_i64() {
+            Some(whole) => Value::Integer(whole),
+            None => Value::Float(number.as_f64().unwrap_or(f64::NAN)),
+        },
+        Json::String(text) => Value::Text(text.clone()),
+        Json::Array(items) => Value::Array(items.iter().map(|item| node_of(item, at)).collect()),
+        Json::Object(members) => {
+            Value::Table(members.iter().map(|(key, value)| (key.clone(), node_of(value, at))).collect())
+        }
+        Json::Null => Value::Text(String::new()),
+    };
+    Node { value, at: at.clone() }
 }
 
 fn replace(dir: &Path, path: &Path, bytes: &[u8]) -> std::io::Result<()> {

@@ -72,14 +72,6 @@ impl Config {
         ConfigError::check(dangling.collect())
     }
 
-    /// A mistake in the key at a path, the value of which is not shown.
-    pub(super) fn key_diagnostic(&self, path: &[&str], message: String) -> Diagnostic {
-        match self.merged.position(path) {
-            Some(position) => Diagnostic::at_key_alone(position, message),
-            None => Diagnostic::new(Origin::BuiltIn, message),
-        }
-    }
-
     /// A mistake in the value at a path.
     pub(super) fn diagnostic(&self, path: &[&str], message: String) -> Diagnostic {
         match self.merged.position(path) {

@@ -15,10 +15,11 @@ fn schema() -> Json {
             "leeway": {"type": ["integer", "null"]},
             "sealed": {"type": "boolean"},
             "extra_params": {"type": "object", "additionalProperties": {"type": "string"}},
+            "seal": {"anyOf": [{"$ref": "#/$defs/SecretRef"}, {"type": "null"}]},
             "pin": {"type": "string", "writeOnly": true},
         },
         "required": ["issuer"],
-        "$defs": {"Pkce": {"oneOf": [{"const": "S256", "type": "string"}, {"const": "off", "type": "string"}]}},
+        "$defs": {"SecretRef": {"type": "object", "additionalProperties": true}, "Pkce": {"oneOf": [{"const": "S256", "type": "string"}, {"const": "off", "type": "string"}]}},
     })
 }
 
@@ -72,6 +73,10 @@ fn settings_are_checked_by_the_schema_of_the_plugin() {
     }
     let pin = told(&format!("{issuer}pin = \"0000\""));
     assert!(pin[0].starts_with("`connections.corp.pin` is a secret written out"), "{pin:?}");
+    let seal = told(&format!("{issuer}seal = \"0000\""));
+    assert!(seal[0].starts_with("`connections.corp.seal` is a secret written out"), "{seal:?}");
+    let seal = told(&format!("{issuer}seal = {{ enw = \"X\" }}"));
+    assert!(seal[0].starts_with("`connections.corp.seal` is no reference"), "{seal:?}");
     assert_eq!(told(""), ["[connections.corp] has no `issuer` (config/config.toml:1:14) add `issuer`"]);
 }
 

@@ -65,3 +65,47 @@ fn a_store_that_cannot_be_written_says_so() {
     assert_eq!(fault.code, Code::Storage);
     assert!(fault.message.contains("connections/global"), "{}", fault.message);
 }
+
+#[test]
+fn mistakes_in_what_was_typed_name_the_flag() {
+    let schema = json!({"properties": {"tenant": {"type": "string"}, "leeway": {"type": "integer"}}, "required": ["tenant"]});
+    let told =
+        |settings: Json| stored("corp", settings).check(Some(&schema)).map_err(|error| error.to_string());
+    assert_eq!(told(json!({"tenant": "contoso", "client_id": "x"})), Ok(()));
+    for (settings, message) in [
+        (
+            json!({"tenant": "t", "upstream": "http://api.example"}),
+            "would send credentials in the clear (flag --upstream)",
+        ),
+        (
+            json!({"tenant": "t", "client_secret": "x"}),
+            "`connections.corp.client_secret` is a secret written out (flag --client-secret)",
+        ),
+        (
+            json!({"tenant": "t", "leeway": "x"}),
+            "`connections.corp.leeway` = \"x\" is not a whole number (flag --leeway)",
+        ),
+        (
+            json!({"tenannt": "t", "tenant": "t"}),
+            "unknown key `tenannt` in [connections.corp] (flag --tenannt)",
+        ),
+        (json!({}), "[connections.corp] has no `tenant` (flag --tenant)"),
+    ] {
+        let error = told(settings).unwrap_err();
+        assert!(error.ends_with(message), "{error}");
+    }
+    assert_eq!(setting_of_text(&schema, "leeway", "5"), json!(5));
+    assert_eq!(setting_of_text(&schema, "tenant", "5"), json!("5"));
+}
+
+#[test]
+fn a_relative_path_means_the_directory_it_was_typed_in() {
+    let home = Home::new();
+    stored("corp", json!({"extra_ca": "ca.pem", "client_secret": {"file": "s.txt"}}))
+        .write(&home.paths())
+        .unwrap();
+    let here = std::env::current_dir().unwrap();
+    let connection = home.load().resolved.connections[&id("corp")].clone();
+    assert_eq!(connection.extra_ca, Some(here.join("ca.pem")));
+    assert_eq!(connection.settings["client_secret"]["file"], here.join("s.txt").to_str().unwrap());
+}
