@@ -3,7 +3,7 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ccproxy_plugin_oauth::{
-    Acquire, ClientAuth, DEFAULT_TOKEN, GrantType, Injection, OAuthClient, TokenRequest, ask_to_log_in,
+    Acquire, ClientAuth, DEFAULT_TOKEN, GrantType, Injection, OAuthClient, ask_to_log_in,
 };
 use ccproxy_plugin_sdk::serde_json::json;
 use ccproxy_plugin_sdk::{
@@ -32,13 +32,10 @@ impl TokenManager for GitHubManager {
         want: &Want,
     ) -> Result<Credential, Error> {
         let site = Site::of(&connection.settings)?;
-        let acquire = Acquire {
-            want,
-            // One token per login, whatever it is for: targets differ only in how it is sent.
-            token_key: DEFAULT_TOKEN.into(),
-            ask: TokenRequest::default(),
-            injection: Injection::parse(&want.target.inject, connection.settings.inject.as_str())?,
-        };
+        let settings = &connection.settings;
+        // One token per login, whatever it is for: targets differ only in how it is sent.
+        let mut acquire = Acquire::one_token(want)?.owned_by(settings.client_id.as_deref(), None);
+        acquire.injection = Injection::parse(&want.target.inject, settings.inject.as_str())?;
         if connection.token_override().is_none() {
             let record = grant.record().ok_or_else(Error::not_logged_in)?;
             check_host(record, &site).map_err(|error| ask_to_log_in(error, connection))?;
