@@ -1,0 +1,202 @@
+//! What the orchestration knows, and what it decides from it. No I/O, no waiting.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::backoff::Backoff;
+use super::schedule::{Due, Moment};
+use super::{Cell, Prepared, Reason};
+use crate::fault::{Code, Fault};
+use crate::model::{ConnectionId, CredentialKey};
+
+/// A token this young that is rejected is not at fault.
+const YOUNG: Duration = Duration::from_secs(5);
+/// Between two renewals of one key that upstream rejections asked for.
+const REJECTED_PAUSE: Duration = Duration::from_secs(30);
+/// How long "not logged in" is believed where no record can tell that it changed.
+const RECORDLESS: Duration = Duration::from_secs(5);
+
+pub(super) type Outcome = Result<Arc<Prepared>, Fault>;
+
+/// A call under way; all who want its result watch it.
+pub(super) type Flight = watch::Receiver<Option<Outcome>>;
+
+/// One call to make.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Order {
+    pub(super) reason: Reason,
+    pub(super) min_ttl: Duration,
+    pub(super) rejected: Option<u64>,
+}
+
+/// What to do for a requester; `C` is the call to make.
+pub(super) enum Decision<C> {
+    Have(Arc<Prepared>),
+    Refuse(Fault),
+    Wait(Flight),
+    Fly(C),
+}
+
+#[derive(Default)]
+pub(super) struct Book {
+    pub(super) slots: BTreeMap<CredentialKey, Slot>,
+    pub(super) logins: HashMap<ConnectionId, Login>,
+}
+
+/// One credential key.
+pub(super) struct Slot {
+    pub(super) cell: Arc<Cell>,
+    pub(super) flight: Option<Flight>,
+    /// When it is renewed ahead of its end, or tried again.
+    pub(super) due: Option<Due>,
+    /// The stored record has not been looked at for when this key is due.
+    pub(super) unread: bool,
+    /// When its token was issued to us, as opposed to found in the store.
+    pub(super) issued: Option<Instant>,
+    pub(super) rejected: Option<Instant>,
+    /// Failures of this key alone: its scope, its plugin call.
+    pub(super) backoff: Backoff,
+    pub(super) dead: Option<Dead>,
+}
+
+/// One connection.
+#[derive(Default)]
+pub(super) struct Login {
+    /// The generation of the record that the cells were filled from; 0 for none.
+    pub(super) seen: Option<u64>,
+    pub(super) flights: usize,
+    /// The store changed while a flight was under way: look again when it lands.
+    pub(super) recheck: bool,
+    /// Failures of the provider: every target of the login waits.
+    pub(super) backoff: Backoff,
+}
+
+/// A refusal that stands until the record or the settings change.
+#[derive(Clone)]
+pub(super) struct Dead {
+    pub(super) fault: Fault,
+    pub(super) generation: u64,
+    pub(super) settings_generation: u64,
+    pub(super) since: Instant,
+}
+
+impl Dead {
+    pub(super) fn stands(&self, generation: u64, settings_generation: u64, now: Instant) -> bool {
+        self.generation == generation
+            && self.settings_generation == settings_generation
+            && (generation != 0 || now.duration_since(self.since) < RECORDLESS)
+    }
+}
+
+impl Slot {
+    fn new(cell: Arc<Cell>) -> Self {
+        Self {
+            cell,
+            flight: None,
+            due: None,
+            unread: true,
+            issued: None,
+            rejected: None,
+            backoff: Backoff::default(),
+            dead: None,
+        }
+    }
+
+    /// Forgets the token and everything learnt about it.
+    pub(super) fn clear(&mut self) {
+        self.cell.clear();
+        (self.due, self.unread, self.issued, self.dead) = (None, true, None, None);
+        self.backoff.reset();
+    }
+}
+
+impl Book {
+    /// The slot of a key, made with this cell if it is new.
+    pub(super) fn slot(&mut self, key: &CredentialKey, cell: impl FnOnce() -> Arc<Cell>) -> &mut Slot {
+        self.slots.entry(key.clone()).or_insert_with(|| Slot::new(cell()))
+    }
+
+    pub(super) fn login(&mut self, id: &ConnectionId) -> &mut Login {
+        self.logins.entry(id.clone()).or_default()
+    }
+
+    pub(super) fn slots_of(&mut self, id: &ConnectionId) -> impl Iterator<Item = &mut Slot> {
+        self.slots.iter_mut().filter(move |(key, _)| key.connection == *id).map(|(_, slot)| slot)
+    }
+
+    /// Forgets every token of a login and that it ever failed.
+    pub(super) fn clear(&mut self, id: &ConnectionId) {
+        self.login(id).backoff.reset();
+        self.slots_of(id).for_each(Slot::clear);
+    }
+
+    /// Nobody calls while a provider or a key is left alone.
+    pub(super) fn blocked(&mut self, key: &CredentialKey, now: Instant) -> Option<Fault> {
+        let login = self.login(&key.connection).backoff.blocked(now);
+        login.or_else(|| self.slots.get(key)?.backoff.blocked(now))
+    }
+
+    /// What a requester gets: what is there, a refusal, a call under way, or a new call.
+    pub(super) fn decide(
+        &mut self,
+        cell: &Arc<Cell>,
+        reason: Reason,
+        min_ttl: Option<Duration>,
+        now: Moment,
+    ) -> Decision<Order> {
+        let key = cell.key();
+        let blocked = self.blocked(key, now.mono);
+        let slot = self.slot(key, || Arc::clone(cell));
+        let latest = slot.cell.latest();
+        let live = latest.clone().filter(|prepared| prepared.is_live(now.wall));
+        let generation = latest.as_ref().map(|prepared| prepared.generation);
+
+        let have = live.filter(|prepared| match reason {
+            Reason::Missing => min_ttl.is_none_or(|ttl| lasts(prepared, ttl, now)),
+            Reason::Rejected { generation } => prepared.generation > generation,
+            Reason::Scheduled | Reason::Forced => false,
+        });
+        if let Some(prepared) = have {
+            return Decision::Have(prepared);
+        }
+        if let Some(flight) = &slot.flight {
+            return Decision::Wait(flight.clone());
+        }
+        let rejected = match reason {
+            Reason::Rejected { generation } => Some(generation),
+            Reason::Forced => generation,
+            Reason::Missing | Reason::Scheduled => None,
+        };
+        if let (Reason::Rejected { .. }, Some(_)) = (reason, &latest) {
+            let recent =
+                |at: Option<Instant>, pause| at.is_some_and(|at| now.mono.duration_since(at) < pause);
+            if recent(slot.issued, YOUNG) || recent(slot.rejected, REJECTED_PAUSE) {
+                return Decision::Refuse(rejected_again(key));
+            }
+        }
+        match blocked {
+            Some(fault) if reason != Reason::Forced => Decision::Refuse(fault),
+            _ => Decision::Fly(Order { reason, min_ttl: min_ttl.unwrap_or(MIN_TTL), rejected }),
+        }
+    }
+}
+
+/// A stored token with less left than this is not worth handing to a request.
+const MIN_TTL: Duration = Duration::from_secs(10);
+
+fn lasts(prepared: &Prepared, ttl: Duration, now: Moment) -> bool {
+    prepared.expires_at.is_none_or(|at| now.wall.until(at) >= ttl)
+}
+
+/// A renewal would yield what the upstream has just refused.
+pub(super) fn rejected_again(key: &CredentialKey) -> Fault {
+    Fault::new(
+        Code::CredentialsRejected,
+        format!("the upstream rejects the credential of `{key}`, and a new one was just obtained"),
+    )
+    .hint(format!("ccproxy auth status {} --check", key.connection))
+}

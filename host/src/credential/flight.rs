@@ -1,0 +1,226 @@
+//! One call: resolve, lock, look again, ask the plugin, write down what came of it.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout_at};
+
+use super::book::{Dead, Order, Outcome, rejected_again};
+use super::keeper::Keeper;
+use super::schedule::{capped, chance, renewal};
+use super::standing::{self, Answer};
+use super::{Issuer, Prepared, Reason, Want};
+use crate::fault::{Code, Fault};
+use crate::model::{Connection, CredentialKey};
+use crate::vault::{Lease, Owner, Purpose, State, Transaction};
+
+/// How long a plugin may take. Longer than anybody waits: a token endpoint that is slow to answer has
+/// often spent the refresh token already, so its answer is worth having.
+const LONGEST: Duration = Duration::from_secs(120);
+
+impl Keeper {
+    pub(super) async fn fly(&self, key: &CredentialKey, order: Order) -> Outcome {
+        let (connection, issuer) = self.providers.resolve(&key.connection)?;
+        if let Some(fault) = self.still_dead(key, &connection, order).await {
+            return Err(fault);
+        }
+        let owner = Owner { provider: connection.provider.clone(), plugin: issuer.plugin() };
+        let lease = match self.vault.begin(&key.connection, owner, Purpose::Acquire).await {
+            Ok(lease) => lease,
+            Err(fault) => {
+                self.failed(key, &connection, 0, &fault);
+                return Err(fault);
+            }
+        };
+        self.fly_locked(key, order, &connection, issuer.as_ref(), lease).await
+    }
+
+    async fn fly_locked(
+        &self,
+        key: &CredentialKey,
+        order: Order,
+        connection: &Connection,
+        issuer: &dyn Issuer,
+        lease: Lease,
+    ) -> Outcome {
+        let txn = lease.transaction();
+        let before = txn.generation();
+        self.see_before(key, before);
+        if let Some(fault) = known_refusal(&txn, order) {
+            self.failed(key, connection, before, &fault);
+            return Err(fault);
+        }
+        let answer = self.ask(key, order, connection, issuer, txn.clone()).await;
+        let (after, wrote) = (txn.generation(), txn.generation() != before);
+
+        // What is said of the grant is written under the lock that the answer was got under.
+        let saying = standing::saying(&txn, &answer, order, wrote, self.clock.now());
+        let noted = tokio::task::spawn_blocking(move || saying.write(lease)).await;
+        if let Ok(Err(fault)) = noted {
+            tracing::warn!(connection = %key.connection, %fault, "the state of the grant could not be noted");
+        }
+        standing::tell(self.hooks.as_ref(), connection, &txn, answer.fault());
+        self.settle(key, connection, after, wrote, answer)
+    }
+
+    async fn ask(
+        &self,
+        key: &CredentialKey,
+        order: Order,
+        connection: &Connection,
+        issuer: &dyn Issuer,
+        txn: Transaction,
+    ) -> Answer {
+        self.calls.fetch_add(1, Ordering::Relaxed);
+        let want = Want {
+            target: key.target.clone(),
+            min_ttl: order.min_ttl,
+            rejected_generation: order.rejected,
+            reason: order.reason,
+        };
+        let deadline = Instant::now() + LONGEST;
+        let prepared = match timeout_at(deadline, issuer.acquire(connection, txn, want)).await {
+            Ok(Ok(prepared)) => capped(prepared, self.clock.now()),
+            Ok(Err(fault)) => return Answer::Failed(with_cure(fault, key)),
+            Err(_) => {
+                let text =
+                    format!("plugin `{}` did not answer within {} s", issuer.plugin(), LONGEST.as_secs());
+                return Answer::Failed(Fault::new(Code::Timeout, text));
+            }
+        };
+        if !prepared.is_live(self.clock.now()) {
+            let text = format!("the credential obtained for `{key}` has expired already");
+            return Answer::Failed(Fault::new(Code::InvalidResponse, text));
+        }
+        match order.rejected {
+            Some(rejected) if prepared.generation <= rejected && is_rejection(order) => {
+                Answer::Unchanged(Arc::new(prepared), rejected_again(key))
+            }
+            _ => Answer::Obtained(Arc::new(prepared)),
+        }
+    }
+
+    /// Fills the cell and plans what comes next.
+    fn settle(
+        &self,
+        key: &CredentialKey,
+        connection: &Connection,
+        generation: u64,
+        wrote: bool,
+        answer: Answer,
+    ) -> Outcome {
+        let (prepared, outcome) = match answer {
+            Answer::Obtained(prepared) => (prepared.clone(), Ok(prepared)),
+            Answer::Unchanged(prepared, fault) => (prepared, Err(fault)),
+            Answer::Failed(fault) => {
+                self.failed(key, connection, generation, &fault);
+                return Err(fault);
+            }
+        };
+        let now = self.moment();
+        let due =
+            |prepared: &Prepared| prepared.expires_at.map(|at| renewal(&self.policy, now, at, chance()));
+        let mut book = self.book();
+        let login = book.login(&key.connection);
+        login.seen = Some(generation);
+        let troubled = login.backoff.failures() > 0;
+        login.backoff.reset();
+        if let Some(slot) = book.slots.get_mut(key) {
+            let same = slot.cell.latest().is_some_and(|latest| latest.generation == prepared.generation);
+            // A token met again keeps its time: from what it has left another would be reckoned.
+            slot.due = slot
+                .due
+                .filter(|_| same && !troubled && slot.backoff.failures() == 0)
+                .or_else(|| due(&prepared));
+            slot.backoff.reset();
+            (slot.dead, slot.unread) = (None, false);
+            slot.issued = if wrote { Some(now.mono) } else { slot.issued };
+            slot.cell.publish(prepared);
+        }
+        outcome
+    }
+
+    fn failed(&self, key: &CredentialKey, connection: &Connection, generation: u64, fault: &Fault) {
+        let now = self.moment();
+        let mut book = self.book();
+        let login = book.login(&key.connection);
+        if fault.code.is_transient() {
+            login.backoff.fail(fault, now.mono, chance());
+        }
+        let until = login.backoff.until();
+        if fault.code == Code::NotLoggedIn {
+            login.seen = Some(generation);
+            book.clear(&key.connection);
+        }
+        let Some(slot) = book.slots.get_mut(key) else { return };
+        if fault.code.needs_login() {
+            let settings_generation = connection.settings_generation;
+            slot.dead = Some(Dead { fault: fault.clone(), generation, settings_generation, since: now.mono });
+            (slot.due, slot.unread) = (None, false);
+            return;
+        }
+        if !fault.code.is_transient() {
+            slot.backoff.fail(fault, now.mono, chance());
+        }
+        let until = slot.backoff.until().max(until);
+        // A token that requests have had is tried for again; one never obtained waits to be asked for.
+        slot.due = match (slot.cell.latest(), until) {
+            (Some(_), Some(until)) => Some(now.after(until.saturating_duration_since(now.mono))),
+            _ => None,
+        };
+    }
+
+    /// The refusal of last time, if nothing has changed since that could turn it.
+    async fn still_dead(&self, key: &CredentialKey, connection: &Connection, order: Order) -> Option<Fault> {
+        let dead = self.book().slots.get(key)?.dead.clone()?;
+        if order.reason == Reason::Forced {
+            return None;
+        }
+        let (vault, id) = (self.vault.clone(), key.connection.clone());
+        let read = tokio::task::spawn_blocking(move || vault.read(&id)).await.ok()?.ok()?;
+        let generation = read
+            .filter(|record| record.provider == connection.provider)
+            .map_or(0, |record| record.generation);
+        let stands = dead.stands(generation, connection.settings_generation, Instant::now());
+        stands.then_some(dead.fault)
+    }
+
+    /// Another process wrote since our cells were filled: what they hold may be another account's.
+    fn see_before(&self, key: &CredentialKey, generation: u64) {
+        let mut book = self.book();
+        let login = book.login(&key.connection);
+        if login.seen.replace(generation).is_some_and(|seen| seen != generation) {
+            book.clear(&key.connection);
+        }
+    }
+}
+
+fn is_rejection(order: Order) -> bool {
+    matches!(order.reason, Reason::Rejected { .. })
+}
+
+/// The record itself says that only a login helps: no plugin is asked, unless a person insists.
+fn known_refusal(txn: &Transaction, order: Order) -> Option<Fault> {
+    let record = txn.envelope().filter(|record| record.state == State::ReauthRequired)?;
+    if order.reason == Reason::Forced {
+        return None;
+    }
+    let message = match record.problem {
+        Some(problem) => problem.message,
+        None => format!("`{}` needs a new login", txn.id()),
+    };
+    Some(Fault::new(Code::ReauthRequired, message).hint(login_hint(txn.id())))
+}
+
+/// A failure that a login cures says which.
+fn with_cure(fault: Fault, key: &CredentialKey) -> Fault {
+    if fault.code.needs_login() && fault.hint.is_none() {
+        return fault.hint(login_hint(&key.connection));
+    }
+    fault
+}
+
+fn login_hint(id: &crate::model::ConnectionId) -> String {
+    format!("ccproxy auth login {id}")
+}
