@@ -1,9 +1,14 @@
 //! A person in front of Chromium, who goes through login, consent and device pages to the end.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+
 use serde_json::Value;
 use tokio::process::Command;
 use url::Url;
 
+use crate::home::Home;
 use crate::parts;
 use crate::program::Program;
 
@@ -23,6 +28,17 @@ pub struct Person<'a> {
 pub struct LastPage {
     pub url: Url,
     pub text: String,
+}
+
+/// A program for `$BROWSER`: opens the page it is given, as alice, who consents to everything.
+pub fn install(home: &Home) -> PathBuf {
+    let path = home.user_dir().join("browser");
+    let (chromium, node) = (parts::system_program("chromium"), parts::system_program("node"));
+    let script = parts::script("browser.mjs");
+    let [chromium, node, script] = [&chromium, &node, &script].map(|path| path.display());
+    home.write(&path, &format!("#!/bin/sh\nCHROMIUM='{chromium}' exec '{node}' '{script}' \"$1\"\n"));
+    fs::set_permissions(&path, Permissions::from_mode(0o700)).expect("the file is ours");
+    path
 }
 
 /// Opens a page as alice, who consents to everything.

@@ -20,6 +20,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpListener;
 use tokio::runtime;
 use tokio::sync::oneshot;
+use tokio_rustls::TlsAcceptor;
 
 /// The body of an answer; its error cuts the connection in the middle.
 pub(crate) type Body = UnsyncBoxBody<Bytes, Cut>;
@@ -45,20 +46,11 @@ impl Bound {
         Ok(Self { address: listener.local_addr()?, listener: listener.into_std()? })
     }
 
-    /// Serves until the returned guard is dropped.
-    pub(crate) fn serve<H, F>(self, name: &str, handler: H) -> io::Result<Running>
+    /// Serves until the returned guard is dropped; over TLS, where an acceptor is given.
+    pub(crate) fn serve<H, F>(self, name: &str, tls: Option<TlsAcceptor>, handler: H) -> io::Result<Running>
     where
         H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
         F: Future<Output = Result<Response<Body>, Cut>> + Send + 'static,
-    {
-        self.serve_with(name, move |listener| accept(listener, handler))
-    }
-
-    /// Runs an accept loop of the caller's on a thread of its own.
-    fn serve_with<L, F>(self, name: &str, accept_loop: L) -> io::Result<Running>
-    where
-        L: FnOnce(TcpListener) -> F + Send + 'static,
-        F: Future<Output = Infallible>,
     {
         let runtime = runtime::Builder::new_current_thread().enable_all().build()?;
         let (stop, stopped) = oneshot::channel::<()>();
@@ -68,7 +60,7 @@ impl Bound {
                 let listener =
                     TcpListener::from_std(listener).expect("a nonblocking socket and a running reactor");
                 tokio::select! {
-                    never = accept_loop(listener) => match never {},
+                    never = accept(listener, tls, handler) => match never {},
                     _ = stopped => (),
                 }
             });
@@ -93,7 +85,7 @@ impl Drop for Running {
     }
 }
 
-async fn accept<H, F>(listener: TcpListener, handler: H) -> Infallible
+async fn accept<H, F>(listener: TcpListener, tls: Option<TlsAcceptor>, handler: H) -> Infallible
 where
     H: Fn(Request<Incoming>) -> F + Clone + Send + 'static,
     F: Future<Output = Result<Response<Body>, Cut>> + Send + 'static,
@@ -103,7 +95,16 @@ where
             Ok((stream, _)) => {
                 // Loopback only, and events are timed: Nagle's delay would be measured as buffering.
                 _ = stream.set_nodelay(true);
-                tokio::spawn(connection(stream, handler.clone()));
+                let handler = handler.clone();
+                match tls.clone() {
+                    None => tokio::spawn(connection(stream, handler)),
+                    Some(tls) => tokio::spawn(async move {
+                        // A client that does not trust the CA has said so itself.
+                        if let Ok(stream) = tls.accept(stream).await {
+                            connection(stream, handler).await;
+                        }
+                    }),
+                };
             }
             // Out of descriptors: give the connections that hold them a moment to end.
             Err(_) => tokio::time::sleep(Duration::from_millis(20)).await,

@@ -41,6 +41,9 @@ struct Args {
     /// Approve every authorization request as this user, without a page
     #[arg(long, value_name = "USER", num_args = 0..=1, default_missing_value = "alice")]
     auto_approve: Option<String>,
+    /// Serve over TLS, too, with a private CA
+    #[arg(long)]
+    tls: bool,
     /// End after this time in any case
     #[arg(long, default_value = "1h", value_parser = parse_duration)]
     max_life: Duration,
@@ -87,6 +90,7 @@ impl Args {
         SandboxConfig {
             port: self.port,
             upstream_port: self.upstream_port,
+            tls: self.tls,
             settings: Settings {
                 access_token_ttl: self.access_token_ttl,
                 refresh_token_ttl: self.refresh_token_ttl,

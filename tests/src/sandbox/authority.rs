@@ -12,7 +12,6 @@ use super::settings::Settings;
 use super::store::{Store, TokenState};
 
 pub(crate) struct Authority {
-    issuer: String,
     initial: Settings,
     state: Mutex<State>,
 }
@@ -47,12 +46,8 @@ impl State {
 }
 
 impl Authority {
-    pub(crate) fn new(issuer: String, settings: Settings) -> Self {
-        Self { issuer, initial: settings.clone(), state: Mutex::new(State::new(settings)) }
-    }
-
-    pub(crate) fn issuer(&self) -> &str {
-        &self.issuer
+    pub(crate) fn new(settings: Settings) -> Self {
+        Self { initial: settings.clone(), state: Mutex::new(State::new(settings)) }
     }
 
     /// A panic in another handler has been printed already; the others go on with what is there.

@@ -114,8 +114,10 @@ pub(crate) struct Context<'a> {
     pub(crate) late: &'a Late,
 }
 
+/// Answers as the issuer that the listener is known by.
 pub(crate) async fn answer(
     authority: Arc<Authority>,
+    issuer: Arc<str>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Cut> {
     let call = Call::read(request).await?;
@@ -140,8 +142,7 @@ pub(crate) async fn answer(
     };
     let mut reply = {
         let mut state = authority.lock();
-        let context =
-            Context { issuer: authority.issuer(), call: &call, entry: &mut open.entry, late: &late };
+        let context = Context { issuer: &issuer, call: &call, entry: &mut open.entry, late: &late };
         dispatch(endpoint, &mut state, context)
     };
     late.distort(&mut reply);

@@ -20,12 +20,14 @@ mod inspect;
 mod keys;
 mod log;
 mod page;
+mod private_ca;
 mod reply;
 mod settings;
 mod store;
 mod token;
 
 use std::io;
+use std::path::Path;
 use std::sync::Arc;
 
 use serde_json::Value;
@@ -42,6 +44,7 @@ use crate::http_client::Call;
 use crate::server::{Bound, Running};
 use crate::upstream::{self, Recorder, Requests};
 use authority::Authority;
+use private_ca::PrivateCa;
 
 /// Where the sandbox listens and how it starts out.
 #[derive(Clone, Debug, Default)]
@@ -50,31 +53,39 @@ pub struct SandboxConfig {
     pub port: u16,
     /// Port of the upstream; 0 picks a free one.
     pub upstream_port: u16,
+    /// Serves both over TLS, too, on free ports, with a CA that nobody knows.
+    pub tls: bool,
     pub settings: Settings,
 }
 
-/// A running sandbox. Dropping it closes both servers.
+/// A running sandbox. Dropping it closes its servers.
 pub struct Sandbox {
     authority: Arc<Authority>,
     recorder: Arc<Recorder>,
+    plain: Pair,
+    tls: Option<(Pair, PrivateCa)>,
+}
+
+/// An authorization server and an upstream.
+struct Pair {
+    issuer: Arc<str>,
+    upstream: Arc<str>,
     _servers: [Running; 2],
 }
 
 impl Sandbox {
     pub async fn start(config: SandboxConfig) -> io::Result<Self> {
-        let bound = Bound::on_port(config.port).await?;
-        let authority = Arc::new(Authority::new(format!("http://{}", bound.address), config.settings));
-        let served = {
-            let authority = Arc::clone(&authority);
-            bound.serve("authority", move |request| endpoint::answer(Arc::clone(&authority), request))?
+        let authority = Arc::new(Authority::new(config.settings));
+        let recorder = Arc::new(Recorder::new(Arc::clone(&authority)));
+        let plain = Pair::start(&authority, &recorder, None, [config.port, config.upstream_port]).await?;
+        let tls = match config.tls {
+            true => {
+                let ca = PrivateCa::create()?;
+                Some((Pair::start(&authority, &recorder, Some(&ca), [0, 0]).await?, ca))
+            }
+            false => None,
         };
-        let bound = Bound::on_port(config.upstream_port).await?;
-        let recorder = Arc::new(Recorder::new(format!("http://{}", bound.address), Arc::clone(&authority)));
-        let recorded = {
-            let recorder = Arc::clone(&recorder);
-            bound.serve("upstream", move |request| upstream::answer(Arc::clone(&recorder), request))?
-        };
-        Ok(Self { authority, recorder, _servers: [served, recorded] })
+        Ok(Self { authority, recorder, plain, tls })
     }
 
     /// A sandbox with the settings of a fresh one.
@@ -85,7 +96,7 @@ impl Sandbox {
     // === addresses ===
 
     pub fn issuer(&self) -> &str {
-        self.authority.issuer()
+        &self.plain.issuer
     }
 
     /// Base of GitHub's web pages (`web_url`).
@@ -100,7 +111,26 @@ impl Sandbox {
 
     /// Base of the recording upstream.
     pub fn upstream(&self) -> &str {
-        self.recorder.base()
+        &self.plain.upstream
+    }
+
+    /// The same authorization server over TLS, an issuer of its own; panics unless started with `tls`.
+    pub fn issuer_tls(&self) -> &str {
+        &self.tls().0.issuer
+    }
+
+    /// The same upstream over TLS; panics unless started with `tls`.
+    pub fn upstream_tls(&self) -> &str {
+        &self.tls().0.upstream
+    }
+
+    /// The certificate of the CA behind the TLS addresses, as PEM; panics unless started with `tls`.
+    pub fn ca_file(&self) -> &Path {
+        self.tls().1.file()
+    }
+
+    fn tls(&self) -> &(Pair, PrivateCa) {
+        self.tls.as_ref().expect("the sandbox was started with `tls`")
     }
 
     // === scripting ===
@@ -136,6 +166,11 @@ impl Sandbox {
     /// Lets the upstream accept a static API key.
     pub fn accept_key(&self, key: &str) {
         self.authority.lock().store.accept_key(key);
+    }
+
+    /// Serves the git repositories below a directory at the upstream's `/git/`; the first directory stays.
+    pub fn serve_git(&self, root: &Path) {
+        self.recorder.serve_git(root);
     }
 
     /// Forgets every grant, fault and log entry and returns to the settings it was started with.
@@ -186,13 +221,49 @@ impl Sandbox {
 
     /// The addresses as one JSON object, which the program prints when it is ready.
     pub fn ready_line(&self) -> Value {
-        serde_json::json!({
+        let mut line = serde_json::json!({
             "ready": true,
             "issuer": self.issuer(),
             "github": self.github(),
             "github_api": self.github_api(),
             "upstream": self.upstream(),
-        })
+        });
+        if self.tls.is_some() {
+            line["issuer_tls"] = self.issuer_tls().into();
+            line["upstream_tls"] = self.upstream_tls().into();
+            line["ca_file"] = self.ca_file().to_string_lossy().into();
+        }
+        line
+    }
+}
+
+impl Pair {
+    async fn start(
+        authority: &Arc<Authority>,
+        recorder: &Arc<Recorder>,
+        ca: Option<&PrivateCa>,
+        ports: [u16; 2],
+    ) -> io::Result<Self> {
+        let address = |bound: &Bound| match ca {
+            None => Arc::from(format!("http://{}", bound.address)),
+            Some(_) => Arc::from(format!("https://localhost:{}", bound.address.port())),
+        };
+        let acceptor = || ca.map(PrivateCa::acceptor);
+        let bound = Bound::on_port(ports[0]).await?;
+        let issuer = address(&bound);
+        let serve_authority = {
+            let (authority, issuer) = (Arc::clone(authority), Arc::clone(&issuer));
+            move |request| endpoint::answer(Arc::clone(&authority), Arc::clone(&issuer), request)
+        };
+        let authority_server = bound.serve("authority", acceptor(), serve_authority)?;
+        let bound = Bound::on_port(ports[1]).await?;
+        let upstream = address(&bound);
+        let serve_upstream = {
+            let (recorder, base) = (Arc::clone(recorder), Arc::clone(&upstream));
+            move |request| upstream::answer(Arc::clone(&recorder), Arc::clone(&base), request)
+        };
+        let upstream_server = bound.serve("upstream", acceptor(), serve_upstream)?;
+        Ok(Self { issuer, upstream, _servers: [authority_server, upstream_server] })
     }
 }
 

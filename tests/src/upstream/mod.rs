@@ -15,12 +15,16 @@
 //! | `/upload` | length and digest of the body, read as a stream; with `early=CODE` an answer before it |
 //! | `/trailers` | a body and trailers |
 //! | `/close` | the connection closes without an answer |
+//! | `/openai/v1/...`, `/anthropic/v1/...`, `/hf/api/...` | what those SDKs expect, for a key that is good |
+//! | `/git/REPOSITORY/...` | git over HTTP, for a token that is good |
 //! | anything else | the echo: method, path, query, fields, body digest, token state |
 
 mod echo;
+mod git;
 mod links;
 mod recorder;
 mod stream;
+mod vendors;
 mod websocket;
 
 use std::sync::Arc;
@@ -38,8 +42,10 @@ use crate::server::{Body, Cut, full};
 pub(crate) use recorder::Recorder;
 pub use recorder::{Requests, Seen};
 
+/// Answers as the server that the listener is known by.
 pub(crate) async fn answer(
     recorder: Arc<Recorder>,
+    base: Arc<str>,
     request: Request<Incoming>,
 ) -> Result<Response<Body>, Cut> {
     let path = request.uri().path().to_owned();
@@ -63,13 +69,18 @@ pub(crate) async fn answer(
         ("large", _) => Ok(stream::large(&query)),
         ("status", Some(code)) => Ok(status(code, query.number("retry_after"))),
         ("redirect", _) => Ok(links::redirect(&query)),
-        ("links", _) => Ok(links::links(recorder.base(), &path, &query)),
+        ("links", _) => Ok(links::links(&base, &path, &query)),
         ("upload", _) => match query.get("early") {
             Some(code) => Ok(status(code, None)),
             None => stream::upload(request).await,
         },
         ("trailers", _) => Ok(stream::trailers()),
         ("close", _) => Err(Cut),
+        ("openai" | "anthropic" | "hf", _) => vendors::answer(request, state).await,
+        ("git", _) => match recorder.git_root() {
+            Some(root) => git::answer(root, request, state).await,
+            None => Ok(status("404", None)),
+        },
         _ => echo::answer(request, state).await,
     }
 }

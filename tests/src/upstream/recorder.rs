@@ -1,7 +1,8 @@
 //! What reached the upstream, and with which token. Tokens are kept as fingerprints only.
 
 use std::collections::{BTreeMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::SystemTime;
 
 use base64::Engine;
@@ -48,9 +49,9 @@ impl Requests {
 const MAX_LISTED: usize = 20_000;
 
 pub(crate) struct Recorder {
-    base: String,
     authority: Arc<Authority>,
     record: Mutex<Record>,
+    git_root: OnceLock<PathBuf>,
 }
 
 #[derive(Default)]
@@ -61,12 +62,17 @@ struct Record {
 }
 
 impl Recorder {
-    pub(crate) fn new(base: String, authority: Arc<Authority>) -> Self {
-        Self { base, authority, record: Mutex::default() }
+    pub(crate) fn new(authority: Arc<Authority>) -> Self {
+        Self { authority, record: Mutex::default(), git_root: OnceLock::new() }
     }
 
-    pub(crate) fn base(&self) -> &str {
-        &self.base
+    /// Serves the repositories below a directory under `/git/`; the first directory stays.
+    pub(crate) fn serve_git(&self, root: &Path) {
+        _ = self.git_root.set(root.to_owned());
+    }
+
+    pub(crate) fn git_root(&self) -> Option<&Path> {
+        self.git_root.get().map(PathBuf::as_path)
     }
 
     fn lock(&self) -> MutexGuard<'_, Record> {

@@ -1,13 +1,11 @@
-//! The parts that the stories stand on, seen working without the proxy: when a story fails, these say whose
-//! fault it is.
+//! Both authorization servers, and a person in front of Chromium.
 
 use ccproxy_tests::browser::{self, Person};
-use ccproxy_tests::clients;
 use ccproxy_tests::home::Home;
 use ccproxy_tests::http_client::Call;
 use ccproxy_tests::oidc_provider::{OidcProvider, Options};
-use ccproxy_tests::program::{Program, sandbox_program};
-use ccproxy_tests::sandbox::Sandbox;
+use ccproxy_tests::program::Program;
+use ccproxy_tests::sandbox::{Sandbox, SandboxConfig, Settings};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 use url::Url;
@@ -105,9 +103,8 @@ async fn a_person_can_say_no() {
 #[tokio::test]
 async fn both_servers_revoke_a_family_whose_spent_refresh_token_comes_back() {
     let provider = OidcProvider::start(Options::default()).await;
-    let settings =
-        ccproxy_tests::sandbox::Settings { rotate: true, reuse_detection: true, ..Default::default() };
-    let config = ccproxy_tests::sandbox::SandboxConfig { settings, ..Default::default() };
+    let settings = Settings { rotate: true, reuse_detection: true, ..Settings::default() };
+    let config = SandboxConfig { settings, ..SandboxConfig::default() };
     let sandbox = Sandbox::start(config).await.unwrap();
     let callback = format!("{}/callback", sandbox.upstream());
     for issuer in [provider.issuer(), sandbox.issuer()] {
@@ -128,32 +125,12 @@ async fn both_servers_revoke_a_family_whose_spent_refresh_token_comes_back() {
 }
 
 #[tokio::test]
-async fn the_sandbox_program_says_where_it_is_and_ends_with_its_stdin() {
-    let home = Home::new();
-    let mut command = home.command(sandbox_program());
-    command.args(["--exit-with-stdin", "--access-token-ttl", "7s"]);
-    let mut program = Program::spawn(command);
-    let ready = program.json_line_with("ready", true).await;
-    let fields =
-        [("grant_type", "client_credentials"), ("client_id", "webpost"), ("client_secret", "webpost-secret")];
-    let tokens = post(&format!("{}/token", ready["issuer"].as_str().unwrap()), &fields).await;
-    assert_eq!(tokens["expires_in"], json!(7));
-    let echo =
-        Call::get(ready["upstream"].as_str().unwrap()).bearer(tokens["access_token"].as_str().unwrap());
-    assert_eq!(echo.send().await.json()["authorization_ok"], json!(true));
-    program.finish().await.expect_success();
-}
-
-#[tokio::test]
-async fn python_clients_reach_the_upstream() {
+async fn the_browser_can_be_a_program_that_others_start() {
     let home = Home::new();
     let sandbox = Sandbox::start_default().await.unwrap();
-    sandbox.accept_key("sk-test");
-    let program = "import os, huggingface_hub as hub\n\
-                   from urllib.request import Request, urlopen\n\
-                   url = os.environ['UPSTREAM'] + '/strict/x'\n\
-                   print(urlopen(Request(url, headers={'authorization': 'Bearer sk-test'})).status)";
-    let modules = ["openai", "anthropic", "PyGithub", "websockets", "huggingface_hub", "grpcio"];
-    let ran = clients::python(&home, &modules, program, &[("UPSTREAM", sandbox.upstream())]).await;
-    assert_eq!(ran.expect_success().stdout, "200\n");
+    let callback = format!("{}/callback", sandbox.upstream());
+    let mut command = home.command(browser::install(&home));
+    command.arg(authorize_url(&format!("{}/authorize", sandbox.issuer()), &callback));
+    Program::spawn(command).finish().await.expect_success();
+    assert!(sandbox.requests().requests.iter().any(|seen| seen.path == "/callback"));
 }
