@@ -1,8 +1,11 @@
 //! Programs as separate processes: started, listened to, talked to, and never left behind.
 
-use std::fmt;
-use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+mod built;
+mod finished;
+mod host;
+
+use std::path::Path;
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
@@ -12,100 +15,12 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-/// Nothing that a story waits for takes longer, even on a machine that is busy with other things.
+pub use built::{build_dir, ccproxy, plugin, plugin_dir, sandbox_program};
+pub use finished::Finished;
+pub use host::Host;
+
+/// What a story waits for takes no longer, even on a machine that is busy with other things.
 const PATIENCE: Duration = Duration::from_secs(60);
-
-// === where the built programs are ===
-
-/// The directory of the programs that were built with this test.
-pub fn build_dir() -> PathBuf {
-    let this = std::env::current_exe().expect("a running program has a path");
-    let dir = this.parent().expect("a program lies in a directory");
-    // Tests lie in `deps/` below it, programs in it.
-    if dir.ends_with("deps") { dir.parent().unwrap_or(dir).to_owned() } else { dir.to_owned() }
-}
-
-/// The built `ccproxy`.
-pub fn ccproxy() -> PathBuf {
-    built("ccproxy")
-}
-
-/// The built `ccproxy-sandbox`.
-pub fn sandbox_program() -> PathBuf {
-    built("ccproxy-sandbox")
-}
-
-/// The directory of the built plugins.
-pub fn plugin_dir() -> PathBuf {
-    build_dir()
-}
-
-/// The built plugin of an id.
-pub fn plugin(id: &str) -> PathBuf {
-    built(&format!("libccproxy_provider_{}.so", id.replace('-', "_")))
-}
-
-fn built(name: &str) -> PathBuf {
-    let path = build_dir().join(name);
-    assert!(
-        path.exists(),
-        "{} is not built: run ./scripts/test, or cargo build in this profile",
-        path.display()
-    );
-    path
-}
-
-// === a program that ended ===
-
-/// What a program said, and how it ended.
-#[derive(Debug)]
-pub struct Finished {
-    pub status: ExitStatus,
-    pub stdout: String,
-    pub stderr: String,
-}
-
-impl Finished {
-    /// The exit code; panics where a signal ended the program.
-    pub fn code(&self) -> i32 {
-        self.status.code().unwrap_or_else(|| panic!("ended by a signal\n{self}"))
-    }
-
-    /// Panics with everything that was said unless the exit code is this one.
-    #[track_caller]
-    pub fn expect_code(self, code: i32) -> Self {
-        assert_eq!(self.code(), code, "exit code\n{self}");
-        self
-    }
-
-    /// Panics with everything that was said unless the exit code is 0.
-    #[track_caller]
-    pub fn expect_success(self) -> Self {
-        self.expect_code(0)
-    }
-
-    /// The one JSON document on stdout.
-    #[track_caller]
-    pub fn json(&self) -> Value {
-        serde_json::from_str(&self.stdout)
-            .unwrap_or_else(|e| panic!("stdout is not one JSON document: {e}\n{self}"))
-    }
-
-    /// The one JSON document on stderr: an error under `--json`.
-    #[track_caller]
-    pub fn json_error(&self) -> Value {
-        serde_json::from_str(&self.stderr)
-            .unwrap_or_else(|e| panic!("stderr is not one JSON document: {e}\n{self}"))
-    }
-}
-
-impl fmt::Display for Finished {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}\n--- stdout\n{}--- stderr\n{}", self.status, self.stdout, self.stderr)
-    }
-}
-
-// === a program that runs ===
 
 /// A running program. Dropped, it is killed: by its handle, so never another process that got its number.
 pub struct Program {
@@ -185,9 +100,14 @@ impl Program {
     }
 
     /// Closes stdin and waits for the end.
-    pub async fn finish(mut self) -> Finished {
+    pub async fn finish(self) -> Finished {
+        self.finish_within(PATIENCE).await
+    }
+
+    /// Closes stdin and waits for the end of a program that takes its time.
+    pub async fn finish_within(mut self, patience: Duration) -> Finished {
         self.close_stdin();
-        let Ok(status) = timeout(PATIENCE, self.child.wait()).await else {
+        let Ok(status) = timeout(patience, self.child.wait()).await else {
             panic!("{} does not end\n{}", self.name, self.said());
         };
         let status = status.expect("a child can be waited for");
@@ -256,64 +176,6 @@ impl Heard {
 
     async fn end(&mut self) {
         while self.text.changed().await.is_ok() {}
-    }
-}
-
-// === the host ===
-
-/// A running `ccproxy serve`.
-pub struct Host {
-    program: Program,
-    /// What it says it listens on, in order.
-    pub listen: Vec<String>,
-    pub admin: Option<String>,
-    pub pid: u32,
-}
-
-impl Host {
-    pub(crate) async fn ready(mut program: Program) -> Self {
-        let line = program.json_line_with("schema", "ccproxy.serve/1").await;
-        let listen =
-            line["listen"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
-        let host = Self {
-            listen: listen.collect(),
-            admin: line["admin"].as_str().map(str::to_owned),
-            pid: program.pid(),
-            program,
-        };
-        assert!(!host.listen.is_empty(), "no listener in {line}");
-        assert_eq!(line["pid"], Value::from(host.pid));
-        host
-    }
-
-    /// A URL at the first listener.
-    pub fn url(&self, path: &str) -> String {
-        format!("{}{path}", self.listen[0].trim_end_matches('/'))
-    }
-
-    /// The first listener as `address:port`.
-    pub fn authority(&self) -> &str {
-        self.listen[0].trim_end_matches('/').trim_start_matches("http://").trim_start_matches("https://")
-    }
-
-    pub fn program(&mut self) -> &mut Program {
-        &mut self.program
-    }
-
-    /// What it logged so far.
-    pub fn log(&self) -> String {
-        self.program.stderr_so_far()
-    }
-
-    /// Ends it as a service manager does.
-    pub async fn stop(self) -> Finished {
-        self.program.stop().await
-    }
-
-    /// Ends it as a power failure does.
-    pub async fn kill(self) -> Finished {
-        self.program.signal(Signal::KILL);
-        self.program.finish().await
     }
 }
 
