@@ -140,14 +140,16 @@ async fn find(connection: &Connection<Settings>, record: Option<&KeyRecord>) -> 
 /// The variable that the setting `fallback_env` names. The host reads it; a plugin sees no
 /// environment.
 async fn fallback(connection: &Connection<Settings>) -> Result<Secret, Error> {
-    let variable = match (&connection.settings.fallback_env, connection.settings.preset) {
-        (Some(variable), _) => variable,
-        (None, Preset::HuggingFace) => "HF_TOKEN",
-        (None, _) => return Err(Error::not_logged_in()),
-    };
+    let Some(variable) = &connection.settings.fallback_env else { return Err(Error::not_logged_in()) };
     match connection.secret("fallback_env").await {
         Ok(key) => usable(&key, &format!("environment variable `{variable}`")),
-        Err(error) if error.code == ErrorCode::InvalidConfig => Err(Error::not_logged_in()),
+        // How the host says that it is not set.
+        Err(error) if error.code == ErrorCode::InvalidConfig => {
+            let name = connection.label();
+            let message = format!("`{name}` has no key: nothing is stored, and {variable} is not set");
+            Err(Error::new(ErrorCode::NotLoggedIn, message)
+                .with_hint(format!("ccproxy auth login {name} --with-token, or export {variable}")))
+        }
         Err(error) => Err(error),
     }
 }
@@ -168,7 +170,7 @@ pub(crate) fn usable(key: &Secret, origin: &str) -> Result<Secret, Error> {
 }
 
 fn refused(connection: &Connection<Settings>, route: &Route, source: Source) -> Error {
-    let name = &connection.name;
+    let name = connection.label();
     let hint = match source {
         Source::Override => "replace the key in the environment variable `CCPROXY_TOKEN__...`".into(),
         Source::Setting => "replace the key that the setting `key` points to".into(),

@@ -43,6 +43,7 @@ impl Provider for GitHub {
             "{token_endpoint}",
             "{device_authorization_endpoint}",
             "{userinfo_endpoint}",
+            "{revocation_endpoint}",
         ],
         registration_url: "https://github.com/settings/applications/new",
         ..Manifest::new("github", "GitHub")

@@ -72,6 +72,9 @@ impl Site {
 
     /// Where a token of this application is revoked, with the client's own credentials.
     pub(crate) fn revocation(&self, client_id: &str) -> String {
+        if let Some(written) = &self.server.revocation_endpoint {
+            return written.as_str().into();
+        }
         let mut url = self.api.clone();
         if let Ok(mut path) = url.path_segments_mut() {
             path.pop_if_empty().extend(["applications", client_id, "token"]);
@@ -220,6 +223,12 @@ mod tests {
             site.revocation("Iv1/../x"),
             "https://ghe.example.com/api/v3/applications/Iv1%2F..%2Fx/token"
         );
+    }
+
+    #[test]
+    fn a_revocation_endpoint_written_by_hand_is_taken_as_it_is() {
+        let site = site(json!({ "revocation_endpoint": "https://ghe.example.com/revoke" })).unwrap();
+        assert_eq!(site.revocation("Iv1"), "https://ghe.example.com/revoke");
     }
 
     #[test]

@@ -88,10 +88,12 @@ async fn the_fallback_is_read_last() {
 }
 
 #[tokio::test]
-async fn hugging_face_falls_back_to_its_own_variable_without_being_told() {
-    let bench =
-        Bench::new::<ApiKey>(json!({ "preset": "huggingface" })).with_secret("fallback_env", "hf_env");
-    assert_eq!(bench.acquire().await.unwrap().fields, bearer("hf_env"));
+async fn a_fallback_that_is_not_set_says_both_ways_out() {
+    let settings = json!({ "preset": "huggingface", "fallback_env": "HF_TOKEN" });
+    let error = Bench::new::<ApiKey>(settings).acquire().await.err().unwrap();
+    assert_eq!(error.code, ErrorCode::NotLoggedIn);
+    assert_eq!(error.message, "`test` has no key: nothing is stored, and HF_TOKEN is not set");
+    assert_eq!(error.hint.as_deref(), Some("ccproxy auth login test --with-token, or export HF_TOKEN"));
 }
 
 #[tokio::test]

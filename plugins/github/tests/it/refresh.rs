@@ -8,7 +8,7 @@ use httpmock::MockServer;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::{SECRET, bearer, device_app, stored, token_endpoint, web_app};
+use crate::{SECRET, app, bearer, device_app, stored, token_endpoint, web_app};
 
 const NOW: i64 = 1_767_225_600_000;
 const HOUR: i64 = 3_600_000;
@@ -182,6 +182,19 @@ async fn a_token_never_goes_to_another_github() {
     let error = bench.acquire().await.err().unwrap();
     assert_eq!(error.code, ErrorCode::ReauthRequired);
     assert_eq!(error.message, "the stored token is of `127.0.0.1`, the settings say `ghe.evil.example`");
+}
+
+#[tokio::test]
+async fn a_refresh_token_never_goes_to_another_app() {
+    let server = MockServer::start();
+    let mut bench = device_app(&server).with_http(|_| panic!("no request"));
+    bench.set_record(&expiring(NOW - 1));
+    let mut settings = app(&server);
+    settings["client_id"] = json!("Iv1.other");
+    bench.set_settings(settings);
+    let error = bench.acquire().await.err().unwrap();
+    assert_eq!(error.code, ErrorCode::ReauthRequired);
+    assert_eq!(error.message, "the stored grant is of client `Iv1.test`, the settings say `Iv1.other`");
 }
 
 #[tokio::test]
