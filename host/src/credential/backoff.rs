@@ -10,6 +10,7 @@ use crate::fault::Fault;
 const REPEATED: u32 = 3;
 const CIRCUIT: Duration = Duration::from_secs(30);
 const LONGEST: Duration = Duration::from_secs(60);
+const SHORTEST: Duration = Duration::from_millis(100);
 /// A provider that asks for more than this is asked again all the same.
 const LONGEST_ASKED: Duration = Duration::from_secs(600);
 
@@ -28,7 +29,7 @@ impl Backoff {
         let floor = if self.failures >= REPEATED { CIRCUIT } else { Duration::ZERO };
         let asked = fault.retry_after.unwrap_or_default().min(LONGEST_ASKED);
         let drawn = floor + most.max(floor).saturating_sub(floor).mul_f64(chance);
-        self.last = Some((fault.clone(), now + drawn.max(asked)));
+        self.last = Some((fault.clone(), now + drawn.max(asked).max(SHORTEST)));
     }
 
     /// The failure to answer with while nobody tries, saying when it is worth asking again.
@@ -36,10 +37,6 @@ impl Backoff {
         let (fault, until) = self.last.as_ref()?;
         let left = until.saturating_duration_since(now);
         (!left.is_zero()).then(|| fault.clone().retry_after(Some(left)))
-    }
-
-    pub(super) fn until(&self) -> Option<Instant> {
-        self.last.as_ref().map(|(_, until)| *until)
     }
 
     pub(super) fn failures(&self) -> u32 {
@@ -61,20 +58,20 @@ mod tests {
     use crate::fault::Code;
     use pretty_assertions::assert_eq;
 
-    fn delays(chance: f64, count: usize) -> Vec<u64> {
+    fn delays(chance: f64, count: usize) -> Vec<u128> {
         let (now, fault) = (Instant::now(), Fault::new(Code::Network, "no route"));
         let mut backoff = Backoff::default();
         let delay = |_| {
             backoff.fail(&fault, now, chance);
-            backoff.until().unwrap().duration_since(now).as_secs()
+            backoff.blocked(now).unwrap().retry_after.unwrap().as_millis()
         };
         (0..count).map(delay).collect()
     }
 
     #[tokio::test]
     async fn it_grows_from_a_second_to_a_minute_and_opens_the_circuit_at_the_third() {
-        assert_eq!(delays(1.0, 9), [1, 2, 30, 30, 30, 32, 60, 60, 60]);
-        assert_eq!(delays(0.0, 5), [0, 0, 30, 30, 30]);
+        assert_eq!(delays(1.0, 8), [1_000, 2_000, 30_000, 30_000, 30_000, 32_000, 60_000, 60_000]);
+        assert_eq!(delays(0.0, 5), [100, 100, 30_000, 30_000, 30_000]);
     }
 
     #[tokio::test]

@@ -28,10 +28,7 @@ impl Keeper {
         let owner = Owner { provider: connection.provider.clone(), plugin: issuer.plugin() };
         let lease = match self.vault.begin(&key.connection, owner, Purpose::Acquire).await {
             Ok(lease) => lease,
-            Err(fault) => {
-                self.failed(key, &connection, 0, &fault);
-                return Err(fault);
-            }
+            Err(fault) => return Err(self.failed(key, &connection, 0, fault)),
         };
         self.fly_locked(key, order, &connection, issuer.as_ref(), lease).await
     }
@@ -48,8 +45,7 @@ impl Keeper {
         let before = txn.generation();
         self.see_before(key, before);
         if let Some(fault) = known_refusal(&txn, order) {
-            self.failed(key, connection, before, &fault);
-            return Err(fault);
+            return Err(self.failed(key, connection, before, fault));
         }
         let answer = self.ask(key, order, connection, issuer, txn.clone()).await;
         let (after, wrote) = (txn.generation(), txn.generation() != before);
@@ -113,10 +109,7 @@ impl Keeper {
         let (prepared, outcome) = match answer {
             Answer::Obtained(prepared) => (prepared.clone(), Ok(prepared)),
             Answer::Unchanged(prepared, fault) => (prepared, Err(fault)),
-            Answer::Failed(fault) => {
-                self.failed(key, connection, generation, &fault);
-                return Err(fault);
-            }
+            Answer::Failed(fault) => return Err(self.failed(key, connection, generation, fault)),
         };
         let now = self.moment();
         let due =
@@ -141,34 +134,36 @@ impl Keeper {
         outcome
     }
 
-    fn failed(&self, key: &CredentialKey, connection: &Connection, generation: u64, fault: &Fault) {
+    /// Enters a failure; answers it with the time at which asking again makes sense.
+    fn failed(&self, key: &CredentialKey, connection: &Connection, generation: u64, fault: Fault) -> Fault {
         let now = self.moment();
         let mut book = self.book();
-        let login = book.login(&key.connection);
-        if fault.code.is_transient() {
-            login.backoff.fail(fault, now.mono, chance());
-        }
-        let until = login.backoff.until();
         if fault.code == Code::NotLoggedIn {
-            login.seen = Some(generation);
+            book.login(&key.connection).seen = Some(generation);
             book.clear(&key.connection);
         }
-        let Some(slot) = book.slots.get_mut(key) else { return };
+        if fault.code.is_transient() {
+            book.login(&key.connection).backoff.fail(&fault, now.mono, chance());
+        }
+        let Some(slot) = book.slots.get_mut(key) else { return fault };
         if fault.code.needs_login() {
             let settings_generation = connection.settings_generation;
             slot.dead = Some(Dead { fault: fault.clone(), generation, settings_generation, since: now.mono });
             (slot.due, slot.unread) = (None, false);
-            return;
+            return fault;
         }
         if !fault.code.is_transient() {
-            slot.backoff.fail(fault, now.mono, chance());
+            slot.backoff.fail(&fault, now.mono, chance());
         }
-        let until = slot.backoff.until().max(until);
-        // A token that requests have had is tried for again; one never obtained waits to be asked for.
-        slot.due = match (slot.cell.latest(), until) {
-            (Some(_), Some(until)) => Some(now.after(until.saturating_duration_since(now.mono))),
-            _ => None,
+        let known = slot.cell.latest().is_some();
+        let Some(left) = book.blocked(key, now.mono).and_then(|blocked| blocked.retry_after) else {
+            return fault;
         };
+        if let Some(slot) = book.slots.get_mut(key) {
+            // A token that requests have had is tried for again; one never obtained waits to be asked for.
+            slot.due = known.then(|| now.after(left));
+        }
+        fault.retry_after(Some(left))
     }
 
     /// The refusal of last time, if nothing has changed since that could turn it.

@@ -72,6 +72,9 @@ struct Shared {
     unsaved: Unsaved,
 }
 
+/// A connection that has a record, and the record if it can be read.
+pub type Listed = (ConnectionId, Result<Envelope, Fault>);
+
 /// What is stored under an id.
 enum Stored {
     Nothing,
@@ -114,7 +117,7 @@ impl Vault {
     }
 
     /// Every connection that has a record. One that cannot be read is its own failure only.
-    pub fn list(&self) -> Result<Vec<(ConnectionId, Result<Envelope, Fault>)>, Fault> {
+    pub fn list(&self) -> Result<Vec<Listed>, Fault> {
         let stored = self.0.backend.revisions()?;
         let mut ids: Vec<_> = stored.into_keys().collect();
         ids.extend(self.0.unsaved.ids());

@@ -95,6 +95,21 @@ async fn a_closed_transaction_writes_nothing() {
 }
 
 #[tokio::test]
+async fn the_next_generation_is_a_promise() {
+    let (_state, vault) = file_vault();
+    let lease = vault.begin(&id("github"), owner("github"), Purpose::Acquire).await.unwrap();
+    let txn = lease.transaction();
+    for _ in 0..2 {
+        let promised = txn.next_generation();
+        tokio::time::sleep(Duration::from_millis(3)).await; // the clock it comes from goes on
+        assert_eq!(txn.put(b"{}", view("default")).unwrap(), promised);
+    }
+    txn.delete().unwrap();
+    let promised = txn.next_generation();
+    assert_eq!(txn.put(b"{}", view("default")).unwrap(), promised);
+}
+
+#[tokio::test]
 async fn a_record_that_is_not_json_is_refused() {
     let (_state, vault) = file_vault();
     let lease = vault.begin(&id("github"), owner("github"), Purpose::Acquire).await.unwrap();

@@ -25,7 +25,8 @@ impl Lease {
     ) -> Self {
         let began =
             record.as_ref().filter(|record| record.provider == owner.provider).map(|record| record.state);
-        let held = Held { lock: Some(lock), stored, record, scopes_requested: None };
+        let next = next_generation(record.as_ref());
+        let held = Held { lock: Some(lock), stored, record, next, scopes_requested: None };
         Self(Transaction(Arc::new(Inner { vault, id, owner, purpose, began, held: Mutex::new(held) })))
     }
 
@@ -66,6 +67,8 @@ struct Held {
     stored: Option<u64>,
     /// The record as it counts; possibly of another provider.
     record: Option<Envelope>,
+    /// What the next write of a record will be called; promised, so it stays until then.
+    next: u64,
     scopes_requested: Option<Vec<String>>,
 }
 
@@ -88,7 +91,7 @@ impl Transaction {
 
     /// The generation that [`Self::put`] would give: higher than any this connection ever had.
     pub fn next_generation(&self) -> u64 {
-        next_generation(&self.held())
+        self.held().next
     }
 
     /// The whole record, unless it is another provider's.
@@ -114,7 +117,7 @@ impl Transaction {
     pub fn put(&self, payload: &[u8], view: GrantView) -> Result<u64, Fault> {
         let payload = self.accept(payload)?;
         let mut held = self.open()?;
-        let generation = next_generation(&held);
+        let generation = held.next;
         let old = held.record.clone();
         let aside = old.as_ref().map(|old| old.provider.clone()).filter(|old| *old != self.0.owner.provider);
         let old = old.filter(|_| aside.is_none());
@@ -158,11 +161,9 @@ impl Transaction {
         let ours = held.record.clone().filter(|record| record.provider == self.0.owner.provider);
         let mut envelope = match (ours, state) {
             (Some(record), _) => record,
-            (None, State::LoginPending) if held.record.is_none() => Envelope::blank(
-                self.0.owner.provider.clone(),
-                self.0.owner.plugin.clone(),
-                next_generation(&held),
-            ),
+            (None, State::LoginPending) if held.record.is_none() => {
+                Envelope::blank(self.0.owner.provider.clone(), self.0.owner.plugin.clone(), held.next)
+            }
             (None, _) => return Ok(()),
         };
         let attempt = attempt.or_else(|| envelope.last_refresh.clone());
@@ -187,6 +188,7 @@ impl Transaction {
         }
         self.0.vault.0.backend.remove(&self.0.id)?;
         self.0.vault.0.unsaved.forget(&self.0.id);
+        held.next = next_generation(held.record.as_ref());
         (held.stored, held.record) = (None, None);
         Ok(())
     }
@@ -204,6 +206,7 @@ impl Transaction {
             }
             Err(error) => return Err(error.into()),
         }
+        held.next = next_generation(Some(&envelope));
         held.record = Some(envelope);
         Ok(())
     }
@@ -251,8 +254,8 @@ impl Transaction {
 
 /// One more than the last. The first is a time: a record made anew after a deletion must not repeat a
 /// generation that some cell still remembers.
-fn next_generation(held: &Held) -> u64 {
-    match &held.record {
+fn next_generation(last: Option<&Envelope>) -> u64 {
+    match last {
         Some(record) => record.generation.saturating_add(1),
         None => u64::try_from(UnixMillis::now().0).unwrap_or(1),
     }
