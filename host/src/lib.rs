@@ -2,14 +2,17 @@
 //!
 //! Modules in the order a request meets them; `docs/architecture.md` tells the whole life of one.
 
+mod carrier;
 pub mod config;
 pub mod credential;
 pub mod fault;
 pub mod guard;
 pub mod hook;
+mod listen;
 pub mod login;
 pub mod message;
 pub mod model;
+pub mod proxy;
 pub mod refusal;
 pub mod respond;
 pub mod route;

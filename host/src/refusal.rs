@@ -13,6 +13,8 @@ pub enum Refusal {
     TargetTooLong,
     /// More fields, or larger ones, than we read.
     HeadTooLarge,
+    /// A body for one of our own paths that is larger than they take.
+    BodyTooLarge,
     /// `Expect` wants something other than 100-continue.
     ExpectationFailed,
     /// A transfer coding other than chunked.

@@ -24,6 +24,7 @@ fn classify(refusal: &Refusal) -> (u16, &'static str, &'static str) {
         Refusal::Malformed(_) => (400, "malformed_request", "The request is malformed"),
         Refusal::TargetTooLong => (414, "target_too_long", "The request target is too long"),
         Refusal::HeadTooLarge => (431, "head_too_large", "The request fields are too large"),
+        Refusal::BodyTooLarge => (413, "body_too_large", "The body is too large"),
         Refusal::ExpectationFailed => (417, "expectation_failed", "The expectation cannot be met"),
         Refusal::TransferCoding => (501, "unsupported", "The transfer coding is not supported"),
         Refusal::HostNotAllowed => (403, "host_not_allowed", "The host name is not ours"),

@@ -1,0 +1,175 @@
+//! What is told about a request: hook events and the access log.
+//!
+//! Names, numbers and the path without its query; never a field, a query or a body.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Instant;
+
+use http::Method;
+
+use super::request_id::RequestId;
+use super::worker::Worker;
+use crate::hook::{Event, Kind};
+use crate::proxy::RequestPlan;
+use crate::route::Route;
+
+/// One request, from its admission to the end of its response.
+pub(super) struct Record {
+    worker: Rc<Worker>,
+    id: RequestId,
+    started: Instant,
+    method: Method,
+    route: Option<Arc<Route>>,
+    path: Option<String>,
+    upstream: Option<String>,
+    status: u16,
+    bytes: u64,
+    streams: bool,
+}
+
+impl Record {
+    /// A request that has just arrived.
+    pub(super) fn new(worker: Rc<Worker>, id: RequestId, method: Method) -> Self {
+        Self {
+            worker,
+            id,
+            started: Instant::now(),
+            method,
+            route: None,
+            path: None,
+            upstream: None,
+            status: 0,
+            bytes: 0,
+            streams: false,
+        }
+    }
+
+    /// The worker it runs on.
+    pub(super) fn worker(&self) -> &Rc<Worker> {
+        &self.worker
+    }
+
+    /// The request was admitted to a route.
+    pub(super) fn admitted(&mut self, plan: &RequestPlan<'_>) {
+        self.route = Some(plan.route.clone());
+        if self.worker.shared.access_log {
+            self.path = Some(String::from_utf8_lossy(plan.rest()).into_owned());
+        }
+        self.tell(Kind::RequestStarted, |event| event.with("path", String::from_utf8_lossy(plan.rest())));
+    }
+
+    /// The request was refused, on this route if it got that far.
+    pub(super) fn refused(mut self, status: u16, code: &str, route: Option<Arc<Route>>) {
+        self.status = status;
+        self.route = self.route.take().or(route);
+        self.tell(Kind::RequestFailed, |event| self.outcome(event).with("code", code));
+        self.log(code);
+    }
+
+    /// The credential is attached, and the request is about to go out.
+    pub(super) fn prepared(&mut self, plan: &RequestPlan<'_>) {
+        let wanted =
+            [Kind::ProviderRequestPrepared, Kind::ProviderRequestSent, Kind::ProviderResponseReceived];
+        if wanted.into_iter().chain([Kind::ProviderError]).any(|kind| self.worker.shared.hooks.wants(kind)) {
+            self.upstream = Some(plan.to.base.origin().to_string());
+        }
+        self.tell(Kind::ProviderRequestPrepared, |event| self.towards(event));
+    }
+
+    /// It is on a connection, new or from the pool.
+    pub(super) fn sent(&self, reused: bool) {
+        self.tell(Kind::ProviderRequestSent, |event| self.towards(event).with("connection_reused", reused));
+    }
+
+    /// The upstream answered.
+    pub(super) fn received(&mut self, status: u16) {
+        self.status = status;
+        self.tell(Kind::ProviderResponseReceived, |event| self.outcome(self.towards(event)));
+    }
+
+    /// The upstream did not, or not in HTTP.
+    pub(super) fn upstream_failed(&self, reason: &str) {
+        self.tell(Kind::ProviderError, |event| self.towards(event).with("reason", reason));
+    }
+
+    /// The response is a stream: events, or a tunnel.
+    pub(super) fn stream_started(&mut self) {
+        self.streams = true;
+        self.tell(Kind::ProviderStreamStart, |event| self.towards(event));
+    }
+
+    /// Bytes that went to the client.
+    pub(super) fn count(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+    }
+
+    /// The response is with the client.
+    pub(super) fn completed(self) {
+        self.stream_ended();
+        self.tell(Kind::RequestCompleted, |event| self.outcome(event).with("bytes", self.bytes));
+        self.log("ok");
+    }
+
+    /// The response broke off on either side.
+    pub(super) fn broke_off(self, reason: &str) {
+        self.stream_ended();
+        self.tell(Kind::RequestFailed, |event| {
+            self.outcome(event).with("bytes", self.bytes).with("reason", reason)
+        });
+        self.log(reason);
+    }
+
+    fn stream_ended(&self) {
+        if self.streams {
+            self.tell(Kind::ProviderStreamEnd, |event| self.outcome(event).with("bytes", self.bytes));
+        }
+    }
+
+    /// Builds and passes an event on, if anybody listens.
+    fn tell(&self, kind: Kind, fill: impl FnOnce(Event) -> Event) {
+        let hooks = &self.worker.shared.hooks;
+        if !hooks.wants(kind) {
+            return;
+        }
+        let mut event = Event::new(kind).of_request(&self.id.text()).with("method", self.method.as_str());
+        if let Some(route) = &self.route {
+            event = event.with("route", route.name.as_str());
+            if let Some(connection) = &route.connection {
+                event = event.about(connection, route.provider.as_ref().map_or("", |name| name.as_str()));
+            }
+        }
+        hooks.emit(fill(event));
+    }
+
+    fn towards(&self, event: Event) -> Event {
+        match &self.upstream {
+            Some(upstream) => event.with("upstream", upstream.as_str()),
+            None => event,
+        }
+    }
+
+    fn outcome(&self, event: Event) -> Event {
+        event.with("status", self.status).with("duration_ms", self.milliseconds())
+    }
+
+    fn milliseconds(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn log(&self, result: &str) {
+        if self.worker.shared.access_log {
+            tracing::info!(
+                target: "ccproxy::access",
+                request_id = %self.id.text(),
+                method = %self.method,
+                route = self.route.as_ref().map(|route| route.name.as_str()),
+                path = self.path.as_deref(),
+                status = self.status,
+                bytes = self.bytes,
+                duration_ms = self.milliseconds(),
+                result,
+            );
+        }
+    }
+}

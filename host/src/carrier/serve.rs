@@ -1,0 +1,185 @@
+//! One client connection: which protocol, then requests until it closes or the host drains.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::{http1, http2};
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::body::ReplyBody;
+use super::exchange::exchange;
+use super::pool::LocalExecutor;
+use super::worker::Worker;
+use crate::guard::{MAX_FIELD_BYTES, MAX_FIELDS, MAX_TARGET};
+use crate::message::Via;
+
+/// Idle or silent client connections are closed after this long.
+const CLIENT_IDLE: Duration = Duration::from_secs(75);
+/// Requests that one HTTP/2 client may have under way.
+const MAX_STREAMS: u32 = 100;
+/// RFC 9113 section 3.4.
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+
+/// Serves a connection to its end. `drain` resolves when no further request is wanted.
+pub(crate) async fn serve(
+    worker: Rc<Worker>,
+    via: Rc<Via>,
+    mut stream: TcpStream,
+    drain: impl Future<Output = ()>,
+) {
+    let _ = stream.set_nodelay(true);
+    let mut read_ahead = Vec::new();
+    let is_http2 = worker.shared.http2 && {
+        let sniffed = tokio::time::timeout(CLIENT_IDLE, speaks_http2(&mut stream, &mut read_ahead)).await;
+        match sniffed {
+            Ok(Ok(is_http2)) => is_http2,
+            Ok(Err(_)) | Err(_) => return,
+        }
+    };
+    let io = TokioIo::new(Rewound { read_ahead, taken: 0, stream });
+    let service = TowerToHyperService::new(Exchange { worker, via });
+    let ended =
+        if is_http2 { serve_http2(io, service, drain).await } else { serve_http1(io, service, drain).await };
+    if let Err(error) = ended {
+        // A client that breaks off or talks nonsense is its own affair.
+        tracing::debug!(%error, "client connection ended");
+    }
+}
+
+async fn serve_http1(
+    io: TokioIo<Rewound>,
+    service: TowerToHyperService<Exchange>,
+    drain: impl Future<Output = ()>,
+) -> hyper::Result<()> {
+    // Wider than the guard's limits, so that the guard answers: hyper's own refusals have no body.
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(CLIENT_IDLE)
+        .max_headers(MAX_FIELDS + 28)
+        .max_header_size(2 * (MAX_FIELD_BYTES + MAX_TARGET))
+        .serve_connection(io, service)
+        .with_upgrades();
+    let (mut connection, mut drain) = (pin!(connection), pin!(drain));
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = drain.as_mut() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}
+
+async fn serve_http2(
+    io: TokioIo<Rewound>,
+    service: TowerToHyperService<Exchange>,
+    drain: impl Future<Output = ()>,
+) -> hyper::Result<()> {
+    let connection = http2::Builder::new(LocalExecutor)
+        .timer(TokioTimer::new())
+        .max_concurrent_streams(MAX_STREAMS)
+        .max_header_list_size(u32::try_from(2 * MAX_FIELD_BYTES).unwrap_or(u32::MAX))
+        .keep_alive_interval(CLIENT_IDLE)
+        .serve_connection(io, service);
+    let (mut connection, mut drain) = (pin!(connection), pin!(drain));
+    tokio::select! {
+        ended = connection.as_mut() => return ended,
+        () = drain.as_mut() => connection.as_mut().graceful_shutdown(),
+    }
+    connection.await
+}
+
+/// The proxy as a tower service: where hyper and the stages meet. Layers go around it.
+#[derive(Clone)]
+struct Exchange {
+    worker: Rc<Worker>,
+    via: Rc<Via>,
+}
+
+impl tower::Service<Request<Incoming>> for Exchange {
+    type Response = Response<ReplyBody>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let answered = exchange(self.worker.clone(), self.via.clone(), request);
+        Box::pin(async move { Ok(answered.await) })
+    }
+}
+
+/// Reads until the first bytes are the HTTP/2 preface or cannot become it.
+async fn speaks_http2(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<bool> {
+    loop {
+        let compared = read.len().min(PREFACE.len());
+        if read[..compared] != PREFACE[..compared] {
+            return Ok(false);
+        }
+        if compared == PREFACE.len() {
+            return Ok(true);
+        }
+        if stream.read_buf(read).await? == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+    }
+}
+
+/// A stream with what was read from it put back in front.
+struct Rewound {
+    read_ahead: Vec<u8>,
+    taken: usize,
+    stream: TcpStream,
+}
+
+impl AsyncRead for Rewound {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        if self.taken < self.read_ahead.len() {
+            let left = &self.read_ahead[self.taken..];
+            let count = left.len().min(buf.remaining());
+            buf.put_slice(&left[..count]);
+            self.taken += count;
+            return Poll::Ready(Ok(()));
+        }
+        Pin::new(&mut self.stream).poll_read(cx, buf)
+    }
+}
+
+impl AsyncWrite for Rewound {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.stream.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,91 @@
+//! What one worker thread has to itself, and what all of them read.
+
+use std::cell::Cell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use tokio::sync::Notify;
+
+use super::own::OwnPaths;
+use super::pool::Pool;
+use super::request_id::RequestIds;
+use crate::credential::Acquire;
+use crate::hook::HookSink;
+use crate::proxy::Rules;
+
+/// What all workers read and none writes.
+pub(crate) struct Shared {
+    /// The decisions.
+    pub(crate) rules: Rules,
+    /// The slow path of the credential stage.
+    pub(crate) acquire: Arc<dyn Acquire>,
+    /// Where facts go.
+    pub(crate) hooks: Arc<dyn HookSink>,
+    /// Who answers our own paths, but for the probes and the index.
+    pub(crate) own: Option<Arc<dyn OwnPaths>>,
+    /// Whether clients may speak HTTP/2 in the clear.
+    pub(crate) http2: bool,
+    /// Whether each request is logged.
+    pub(crate) access_log: bool,
+}
+
+/// One worker's own state.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(super) pool: Pool,
+    pub(super) ids: RequestIds,
+    draining: Cell<bool>,
+    active: Cell<usize>,
+    quiet: Notify,
+}
+
+/// A connection or tunnel under way; the worker waits for it when it drains.
+pub(crate) struct Active(Rc<Worker>);
+
+impl Worker {
+    /// A worker without connections.
+    pub(crate) fn new(shared: Arc<Shared>) -> Rc<Self> {
+        Rc::new(Self {
+            shared,
+            pool: Pool::default(),
+            ids: RequestIds::new(),
+            draining: Cell::new(false),
+            active: Cell::new(0),
+            quiet: Notify::new(),
+        })
+    }
+
+    /// Counts something under way until the guard is dropped.
+    pub(crate) fn active(self: &Rc<Self>) -> Active {
+        self.active.set(self.active.get() + 1);
+        Active(self.clone())
+    }
+
+    /// No new request is forwarded from now on.
+    pub(crate) fn drain(&self) {
+        self.draining.set(true);
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.get()
+    }
+
+    /// Waits until nothing is under way.
+    pub(crate) async fn quiet(&self) {
+        while self.active.get() > 0 {
+            self.quiet.notified().await;
+        }
+    }
+
+    /// Closes upstream connections that were idle too long.
+    pub(crate) fn expire_idle(&self) {
+        self.pool.expire(std::time::Instant::now());
+    }
+}
+
+impl Drop for Active {
+    fn drop(&mut self) {
+        self.0.active.set(self.0.active.get() - 1);
+        self.0.quiet.notify_one();
+    }
+}

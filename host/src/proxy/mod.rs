@@ -1,0 +1,9 @@
+//! The request path as a whole: decisions joined, workers started, listeners served.
+
+mod decide;
+mod start;
+
+pub use crate::carrier::{BufferedReply, BufferedRequest, OwnPaths};
+pub use crate::listen::{BindError, ListenerSpec, ListenerUrl, Owner};
+pub use decide::{Decision, Own, RequestPlan, Rules, subject};
+pub use start::{Proxy, ProxyConfig, Running};

@@ -1,0 +1,122 @@
+//! Starting and stopping the request path.
+
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::{mpsc, watch};
+
+use super::Rules;
+use crate::carrier::{OwnPaths, Shared};
+use crate::credential::Acquire;
+use crate::guard::Guard;
+use crate::hook::HookSink;
+use crate::listen::{self, BindError, Bound, ListenerSpec, ListenerUrl, Phase};
+use crate::route::RouteTable;
+
+/// What the request path runs on.
+pub struct ProxyConfig {
+    /// Where to listen. Port 0 means a free one.
+    pub listeners: Vec<ListenerSpec>,
+    /// Worker threads; 0 means one per core.
+    pub workers: usize,
+    /// Who may enter.
+    pub guard: Guard,
+    /// What leads where. The owner swaps it to reload.
+    pub routes: Arc<ArcSwap<RouteTable>>,
+    /// Where credentials come from when none is cached.
+    pub acquire: Arc<dyn Acquire>,
+    /// Where facts go.
+    pub hooks: Arc<dyn HookSink>,
+    /// Who answers the callback and plugin paths.
+    pub own_paths: Option<Arc<dyn OwnPaths>>,
+    /// Whether clients may speak HTTP/2 in the clear.
+    pub http2: bool,
+    /// Whether each request is logged.
+    pub access_log: bool,
+    /// How long requests under way may take once the host is told to stop.
+    pub drain_timeout: Duration,
+}
+
+/// The request path of a host.
+pub struct Proxy {
+    shared: Arc<Shared>,
+    bound: Vec<Bound>,
+    workers: usize,
+    drain_timeout: Duration,
+}
+
+/// The request path while it serves.
+pub struct Running {
+    /// What is listened on, the ports filled in.
+    pub addresses: Vec<ListenerUrl>,
+    phase: watch::Sender<Phase>,
+    ended: mpsc::Receiver<()>,
+}
+
+impl Proxy {
+    /// Binds every listener, so that a port in use is known before anything is served.
+    pub fn bind(config: ProxyConfig) -> Result<Self, BindError> {
+        let bound = listen::bind(&config.listeners)?;
+        let shared = Shared {
+            rules: Rules { guard: config.guard, routes: config.routes },
+            acquire: config.acquire,
+            hooks: config.hooks,
+            own: config.own_paths,
+            http2: config.http2,
+            access_log: config.access_log,
+        };
+        let cores = thread::available_parallelism().map_or(1, NonZero::get);
+        let workers = if config.workers == 0 { cores } else { config.workers };
+        Ok(Self { shared: Arc::new(shared), bound, workers, drain_timeout: config.drain_timeout })
+    }
+
+    /// What is listened on, the ports filled in. Connections wait until [`Self::serve`].
+    pub fn addresses(&self) -> Vec<ListenerUrl> {
+        self.bound.iter().map(Bound::url).collect()
+    }
+
+    /// Starts the workers.
+    pub fn serve(self) -> std::io::Result<Running> {
+        let addresses = self.addresses();
+        let (phase, watched) = watch::channel(Phase::Serving);
+        let (alive, ended) = mpsc::channel(1);
+        for number in 0..self.workers {
+            let doors = self.bound.iter().map(Bound::share).collect::<Result<Vec<_>, _>>()?;
+            let (shared, phase, alive) = (self.shared.clone(), watched.clone(), alive.clone());
+            let drain_timeout = self.drain_timeout;
+            thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
+                // Held to the end of the thread: when all are dropped, the request path has ended.
+                let _alive = alive;
+                listen::work(shared, doors, phase, drain_timeout);
+            })?;
+        }
+        Ok(Running { addresses, phase, ended })
+    }
+
+    /// Binds and serves.
+    pub fn start(config: ProxyConfig) -> Result<Running, BindError> {
+        Self::bind(config)?.serve().map_err(BindError::Workers)
+    }
+}
+
+impl Running {
+    /// Stops accepting, lets requests under way end, and waits for that: at most the drain timeout.
+    pub async fn shutdown(&mut self) {
+        self.phase.send_if_modified(|phase| {
+            let serving = *phase == Phase::Serving;
+            if serving {
+                *phase = Phase::Draining;
+            }
+            serving
+        });
+        while self.ended.recv().await.is_some() {}
+    }
+
+    /// Breaks off what is under way; [`Self::shutdown`] then returns at once.
+    pub fn abort(&self) {
+        self.phase.send_replace(Phase::Aborted);
+    }
+}
