@@ -3,9 +3,15 @@
 //! Observers never slow or fail a request: an event nobody subscribed to is not built, queues are
 //! bounded, and what does not fit is counted.
 
+mod bus;
+mod document;
 mod event;
+mod log;
 
+pub use bus::{Hooks, Notice, Subscription};
+pub use document::SCHEMA;
 pub use event::{Event, Kind};
+pub use log::log_events;
 
 /// Where a stage reports its facts. It asks first, so that an unwanted event costs one load:
 /// `if hooks.wants(kind) { hooks.emit(Event::new(kind)...) }`.
