@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 
 use super::*;
 
+/// Status and body, or no answer at all.
+type Page = Result<(u16, String), Error>;
+
 /// An issuer: answers by URL, and what was asked for.
 #[derive(Clone, Default)]
 struct Web {
-    pages: Arc<Mutex<HashMap<String, Result<(u16, String), Error>>>>,
+    pages: Arc<Mutex<HashMap<String, Page>>>,
     asked: Arc<Mutex<Vec<String>>>,
 }
 
