@@ -12,6 +12,7 @@ mod listen;
 pub mod login;
 pub mod message;
 pub mod model;
+pub mod plugin;
 pub mod proxy;
 pub mod refusal;
 pub mod respond;

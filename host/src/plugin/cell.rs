@@ -1,0 +1,338 @@
+//! A plugin's own thread and runtime: what blocks or panics in there costs that plugin only.
+//!
+//! Every call is a task on the cell, and the caller keeps the clock. A caller waits no longer than
+//! its limit, and no longer than it takes to see that the cell's thread does not answer: then the
+//! cell is *stalled*, and calls fail at once until it answers again. Repeated panics quarantine it.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, sleep, timeout};
+
+use crate::fault::{Code, Fault};
+use crate::model::Name;
+
+/// Calls under way at once. Calls are coalesced per credential, so hundreds mean that something hangs.
+const MAX_CALLS: usize = 256;
+
+/// When a cell counts as broken.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How often a caller that waits looks whether the thread still answers.
+    pub beat: Duration,
+    /// How long the thread may take to answer that.
+    pub stall: Duration,
+    /// This many panics ...
+    pub panics: usize,
+    /// ... within this time ...
+    pub within: Duration,
+    /// ... keep the plugin from being called for this long.
+    pub quarantine: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { beat: seconds(1), stall: seconds(2), panics: 3, within: seconds(60), quarantine: seconds(300) }
+    }
+}
+
+/// How a cell is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It takes calls.
+    Serving,
+    /// Its thread does not answer.
+    Stalled {
+        /// For how long.
+        since: Duration,
+    },
+    /// It panicked too often.
+    Quarantined {
+        /// When it gets another try.
+        left: Duration,
+    },
+}
+
+/// The thread and runtime of one plugin.
+pub(super) struct Cell {
+    id: Name,
+    handle: Handle,
+    health: Arc<Health>,
+    calls: Arc<Semaphore>,
+    stop: Mutex<Option<oneshot::Sender<()>>>,
+    ended: watch::Receiver<()>,
+}
+
+impl Cell {
+    pub(super) fn start(id: &Name, limits: Limits) -> io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            // For secret references that run a program or read a file.
+            .max_blocking_threads(4)
+            .build()?;
+        let handle = runtime.handle().clone();
+        let (stop, stopped) = oneshot::channel::<()>();
+        let (alive, ended) = watch::channel(());
+        std::thread::Builder::new().name(format!("plugin-{id}")).spawn(move || {
+            // An error means that the cell was dropped: the end as well.
+            let _ = runtime.block_on(stopped);
+            runtime.shutdown_background();
+            drop(alive);
+        })?;
+        Ok(Self {
+            id: id.clone(),
+            handle,
+            health: Arc::new(Health { limits, state: Mutex::default() }),
+            calls: Arc::new(Semaphore::new(MAX_CALLS)),
+            stop: Mutex::new(Some(stop)),
+            ended,
+        })
+    }
+
+    pub(super) fn handle(&self) -> &Handle {
+        &self.handle
+    }
+
+    pub(super) fn condition(&self) -> Condition {
+        self.health.condition()
+    }
+
+    /// Runs `job` on the cell. Dropping the future drops the job, at its next await.
+    pub(super) async fn call<T, F>(
+        &self,
+        what: &'static str,
+        limit: Duration,
+        job: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
+        self.admit()?;
+        let Ok(_permit) = self.calls.try_acquire() else {
+            return Err(self.failed(format!("has {MAX_CALLS} calls under way")));
+        };
+        let mut task = Task(self.handle.spawn(async move { job().await }));
+        let outcome = tokio::select! {
+            done = &mut task.0 => done,
+            () = self.stalls() => return Err(self.failed(format!("does not answer (during `{what}`)"))),
+            () = sleep(limit) => {
+                let late = format!("plugin `{}` did not finish `{what}` within {} s", self.id, limit.as_secs_f32());
+                return Err(Fault::new(Code::Timeout, late));
+            }
+        };
+        let result = outcome.unwrap_or_else(|gone| {
+            let why = if gone.is_cancelled() { "is stopped" } else { "broke" };
+            Err(self.failed(format!("{why} (during `{what}`)")))
+        });
+        if let Err(fault) = &result
+            && fault.code == Code::PluginFailed
+        {
+            self.health.panicked();
+        }
+        result
+    }
+
+    /// Ends the thread once `last` is done. A stalled one ends when its code returns.
+    pub(super) fn stop(&self, last: impl Future<Output = ()> + Send + 'static) {
+        let stop = self.stop.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.handle.spawn(async move {
+            last.await;
+            drop(stop);
+        });
+    }
+
+    /// Completes when the thread has ended.
+    pub(super) fn ended(&self) -> impl Future<Output = ()> + Send + 'static {
+        let mut ended = self.ended.clone();
+        async move {
+            // Nothing is ever sent: the only change is that the sender is gone.
+            let _ = ended.changed().await;
+        }
+    }
+
+    fn admit(&self) -> Result<(), Fault> {
+        match self.condition() {
+            Condition::Serving => Ok(()),
+            Condition::Stalled { since } => {
+                Err(self.failed(format!("does not answer since {} s", since.as_secs())))
+            }
+            Condition::Quarantined { left } => {
+                let fault = self.failed("panicked too often and is in quarantine".into());
+                Err(fault.retry_after(Some(left)))
+            }
+        }
+    }
+
+    /// Completes when the thread does not answer. Costs nothing while nobody waits.
+    async fn stalls(&self) {
+        loop {
+            sleep(self.health.limits.beat).await;
+            let (answer, answered) = oneshot::channel();
+            let health = self.health.clone();
+            // If this runs late, it still says that the thread is back.
+            self.handle.spawn(async move {
+                health.answered();
+                let _ = answer.send(());
+            });
+            if timeout(self.health.limits.stall, answered).await.is_err() {
+                self.health.stalled();
+                return;
+            }
+        }
+    }
+
+    fn failed(&self, why: String) -> Fault {
+        Fault::new(Code::PluginFailed, format!("plugin `{}` {why}", self.id))
+    }
+}
+
+/// A task that does not outlive the interest in it.
+struct Task<T>(JoinHandle<T>);
+
+impl<T> Drop for Task<T> {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+struct Health {
+    limits: Limits,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    stalled_since: Option<Instant>,
+    panics: VecDeque<Instant>,
+    quarantined_until: Option<Instant>,
+}
+
+impl Health {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn condition(&self) -> Condition {
+        let (mut state, now) = (self.state(), Instant::now());
+        if state.quarantined_until.is_some_and(|until| until <= now) {
+            (state.quarantined_until, state.panics) = (None, VecDeque::new());
+        }
+        match (state.quarantined_until, state.stalled_since) {
+            (Some(until), _) => Condition::Quarantined { left: until - now },
+            (None, Some(since)) => Condition::Stalled { since: now - since },
+            (None, None) => Condition::Serving,
+        }
+    }
+
+    fn answered(&self) {
+        self.state().stalled_since = None;
+    }
+
+    fn stalled(&self) {
+        self.state().stalled_since.get_or_insert_with(Instant::now);
+    }
+
+    fn panicked(&self) {
+        let (mut state, now) = (self.state(), Instant::now());
+        state.panics.push_back(now);
+        while state.panics.front().is_some_and(|at| now - *at > self.limits.within) {
+            state.panics.pop_front();
+        }
+        if state.panics.len() >= self.limits.panics {
+            state.quarantined_until = Some(now + self.limits.quarantine);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pretty_assertions::assert_eq;
+    use std::sync::mpsc;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn cell(limits: Limits) -> Cell {
+        Cell::start(&"acme".parse().unwrap(), limits).unwrap()
+    }
+
+    fn quick() -> Limits {
+        Limits { beat: Duration::from_millis(20), stall: Duration::from_millis(200), ..Limits::default() }
+    }
+
+    async fn ask(cell: &Cell) -> Result<u32, Fault> {
+        cell.call("ask", PATIENCE, || async { Ok(42) }).await
+    }
+
+    #[tokio::test]
+    async fn a_call_runs_on_the_plugins_own_thread() {
+        let name = cell(Limits::default())
+            .call("name", PATIENCE, || async { Ok(std::thread::current().name().map(str::to_owned)) })
+            .await;
+        assert_eq!(name.unwrap().as_deref(), Some("plugin-acme"));
+    }
+
+    #[tokio::test]
+    async fn a_call_past_its_limit_is_given_up_and_dropped() {
+        let cell = cell(Limits::default());
+        let (dropped, gone) = oneshot::channel::<()>();
+        let late = cell
+            .call("dream", Duration::from_millis(10), move || async move {
+                let _held = dropped;
+                std::future::pending::<Result<(), Fault>>().await
+            })
+            .await
+            .unwrap_err();
+        assert_eq!(late.code, Code::Timeout);
+        assert!(late.message.contains("did not finish `dream`"), "{late}");
+        assert!(gone.await.is_err(), "the job was dropped with its sender");
+        assert_eq!(ask(&cell).await, Ok(42));
+    }
+
+    #[tokio::test]
+    async fn a_blocked_thread_fails_calls_at_once_until_it_answers_again() {
+        let cell = cell(quick());
+        let (release, blocked) = mpsc::channel::<()>();
+        let stalled = cell
+            .call("block", PATIENCE, move || async move {
+                let _ = blocked.recv();
+                Ok(())
+            })
+            .await
+            .unwrap_err();
+        assert_eq!(stalled.code, Code::PluginFailed);
+        assert!(matches!(cell.condition(), Condition::Stalled { .. }));
+
+        let before = Instant::now();
+        assert_eq!(ask(&cell).await.unwrap_err().code, Code::PluginFailed);
+        assert!(before.elapsed() < quick().stall, "it did not wait");
+
+        release.send(()).unwrap();
+        while cell.condition() != Condition::Serving {
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(ask(&cell).await, Ok(42));
+    }
+
+    #[tokio::test]
+    async fn three_panics_within_a_minute_quarantine() {
+        let cell = cell(Limits { quarantine: Duration::from_millis(50), ..Limits::default() });
+        for _ in 0..3 {
+            assert_eq!(cell.condition(), Condition::Serving);
+            let broken = cell.call::<(), _>("panic", PATIENCE, || async { panic!("on purpose") }).await;
+            assert_eq!(broken.unwrap_err().code, Code::PluginFailed);
+        }
+        let refused = ask(&cell).await.unwrap_err();
+        assert!(refused.message.contains("quarantine") && refused.retry_after.is_some(), "{refused:?}");
+        sleep(refused.retry_after.unwrap()).await;
+        assert_eq!(ask(&cell).await, Ok(42), "it gets another try");
+    }
+}

@@ -1,0 +1,47 @@
+//! Plugins: found, trusted, loaded, and called, each behind its own cell.
+//!
+//! The only room that sees the types of the plugin ABI, and `loader` is the only unsafe code of the
+//! host. What a plugin is lent is in `services`; what others call is [`Plugin`], which speaks the
+//! host's types, and [`Registry`], which knows them all. One broken plugin is one missing provider.
+
+mod budget;
+mod cell;
+mod codes;
+mod credential;
+mod discover;
+mod exchange;
+mod grant;
+mod hosts;
+mod image;
+mod layout;
+mod lending;
+mod listen;
+mod listing;
+mod loader;
+mod log;
+mod manifest;
+mod outbound;
+mod provider;
+mod refusal;
+mod registry;
+mod report;
+mod safety;
+mod services;
+mod steps;
+mod trust;
+
+pub use cell::{Condition, Limits};
+pub use listing::{Entry, PluginState};
+pub use manifest::{HandledPath, Manifest};
+pub use outbound::Outbound;
+pub use provider::{
+    Answer, CommandOutput, Deadlines, Description, LoginSteps, Message, Plugin, Revocation, Route,
+};
+pub use refusal::Refusal;
+pub use registry::{Registry, RegistryConfig};
+pub use services::{Authenticated, Secrets, Services};
+pub use steps::NewGrant;
+pub use trust::{Digest, Pin, Trust};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,382 @@
+//! All plugins of this host: which files there are, which of them serve, and why the others do not.
+//!
+//! Finding reads manifests and runs nothing, so that a command is fast; an image is mapped when its
+//! provider is first needed. A replacement is loaded beside the old image and swapped in; calls
+//! under way end on the old one. Whatever fails leaves what serves alone.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use futures_util::future::BoxFuture;
+
+use super::cell::{Condition, Limits};
+use super::discover::{self, Found, Place};
+use super::image;
+use super::listen::{self, Listener};
+use super::listing::{Entry, Survey};
+use super::loader::Candidate;
+use super::manifest::Manifest;
+use super::provider::{Deadlines, Plugin};
+use super::refusal::Refusal;
+use super::report::plugin_event;
+use super::services::Services;
+use super::trust::{Pins, Trust};
+use crate::credential::{Issuer, Prepared, Want};
+use crate::fault::{Code, Fault};
+use crate::hook::Kind;
+use crate::model::{Connection, Name};
+use crate::vault::Transaction;
+
+/// A refusal is repeated for so long before the file is looked at again: requests may come in
+/// thousands, and a person who mends the file should not have to wait.
+const REFUSED_FOR: Duration = Duration::from_secs(2);
+/// A cell that has not answered for so long gets a new image beside it.
+const REPLACE_STALLED: Duration = Duration::from_secs(30);
+
+/// Where plugins are, and what may load.
+#[derive(Clone, Debug)]
+pub struct RegistryConfig {
+    /// `--plugin-dir`, `CCPROXY_PLUGIN_DIR`, `plugins.dirs`, the data directory; in this order.
+    pub dirs: Vec<PathBuf>,
+    /// Our own path, for the directories that belong to it.
+    pub executable: Option<PathBuf>,
+    /// `plugins.trust`.
+    pub trust: Trust,
+    /// `<state>/plugins.lock`.
+    pub lock: PathBuf,
+    /// A private directory for images where memory cannot hold them, `<state>/run/images`.
+    pub scratch: PathBuf,
+    /// `plugins.disabled`.
+    pub disabled: Vec<Name>,
+    /// When a plugin counts as broken.
+    pub limits: Limits,
+    /// How long calls may take.
+    pub deadlines: Deadlines,
+}
+
+/// All plugins.
+pub struct Registry {
+    config: RegistryConfig,
+    places: Vec<Place>,
+    pins: Pins,
+    services: Arc<Services>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    found: Vec<Found>,
+    serving: BTreeMap<Name, Serving>,
+    refused: BTreeMap<Name, (Instant, Refusal)>,
+    /// Whose turn it is to load an id.
+    turns: BTreeMap<Name, Arc<tokio::sync::Mutex<()>>>,
+}
+
+struct Serving {
+    plugin: Arc<Plugin>,
+    listener: Option<Listener>,
+}
+
+impl Registry {
+    /// Finds what is there. Nothing is loaded.
+    pub fn discover(config: RegistryConfig, services: Services) -> Arc<Self> {
+        image::sweep(&config.scratch);
+        let places = discover::places(&config.dirs, config.executable.as_deref());
+        let pins = Pins::new(config.lock.clone());
+        let state = State { found: discover::discover(&places), ..State::default() };
+        Arc::new(Self { config, places, pins, services: Arc::new(services), state: Mutex::new(state) })
+    }
+
+    /// What all plugins are lent.
+    pub fn services(&self) -> &Services {
+        &self.services
+    }
+
+    /// Manifests of the files that would be loaded, by id. Reads and runs nothing.
+    pub fn manifests(&self) -> BTreeMap<Name, Arc<Manifest>> {
+        let state = self.state();
+        let mut manifests = BTreeMap::new();
+        for found in &state.found {
+            if let Ok(manifest) = &found.manifest
+                && !self.config.disabled.contains(&manifest.id)
+            {
+                manifests.entry(manifest.id.clone()).or_insert_with(|| Arc::new(manifest.clone()));
+            }
+        }
+        // What serves says what counts, also when its file is gone or new.
+        manifests.extend(
+            state.serving.iter().map(|(id, serving)| (id.clone(), serving.plugin.manifest().clone())),
+        );
+        manifests
+    }
+
+    /// The plugin of this id if it serves already.
+    pub fn get(&self, id: &Name) -> Option<Arc<Plugin>> {
+        self.state().serving.get(id).map(|serving| serving.plugin.clone())
+    }
+
+    /// The plugin of this id, loaded if need be; callers at once load it once.
+    ///
+    /// One whose thread is stuck for long gets a replacement from the same file.
+    pub async fn load(&self, id: &Name) -> Result<Arc<Plugin>, Fault> {
+        if let Some(plugin) = self.get(id).filter(|plugin| !is_stuck(plugin)) {
+            return Ok(plugin);
+        }
+        let turn = self.state().turns.entry(id.clone()).or_default().clone();
+        let _turn = turn.lock().await;
+        let serving = self.get(id);
+        if let Some(plugin) = serving.as_ref().filter(|plugin| !is_stuck(plugin)) {
+            return Ok(plugin.clone());
+        }
+        match (self.load_anew(id).await, serving) {
+            (Ok(plugin), _) | (Err(_), Some(plugin)) => Ok(plugin),
+            (Err(fault), None) => Err(fault),
+        }
+    }
+
+    /// Loads everything that may load. What failed is in the log and in [`Self::entries`].
+    pub async fn load_all(&self) {
+        for id in self.manifests().into_keys() {
+            if let Err(fault) = self.load(&id).await {
+                tracing::warn!(provider = %id, error = %fault.message, "a plugin is not loaded");
+            }
+        }
+    }
+
+    /// Loads the plugins that want to hear events, for a host that starts to serve.
+    pub async fn load_listeners(&self) {
+        for (id, manifest) in self.manifests() {
+            if listen::mask(&manifest.events) != 0
+                && let Err(fault) = self.load(&id).await
+            {
+                tracing::warn!(provider = %id, error = %fault.message, "a plugin is not loaded");
+            }
+        }
+    }
+
+    /// Who issues credentials of this provider; loads its plugin at the first call.
+    pub fn issuer(self: &Arc<Self>, id: &Name) -> Result<Arc<dyn Issuer>, Fault> {
+        let known = self.manifests();
+        let manifest = known.get(id).ok_or_else(|| self.missing(id))?;
+        Ok(Arc::new(OnDemand { registry: self.clone(), manifest: manifest.clone() }))
+    }
+
+    /// Looks at all places again, and replaces what serves where its file changed and is trusted.
+    /// Called for `reload`, when a directory changed, and when somebody trusted a file.
+    pub async fn rescan(&self) {
+        let found = discover::discover(&self.places);
+        let serving: Vec<_> = {
+            let mut state = self.state();
+            state.found = found;
+            state.refused.clear();
+            state.serving.iter().map(|(id, serving)| (id.clone(), serving.plugin.sha256())).collect()
+        };
+        for (id, loaded) in serving {
+            let turn = self.state().turns.entry(id.clone()).or_default().clone();
+            let _turn = turn.lock().await;
+            match self.candidate(&id).await {
+                Ok(candidate) if candidate.sha256 == loaded => {}
+                // The old one serves on; the refusal is in the list.
+                Ok(candidate) => drop(self.serve(&id, candidate).await),
+                Err(fault) => {
+                    tracing::warn!(provider = %id, error = %fault.message, "the loaded plugin serves on")
+                }
+            }
+        }
+    }
+
+    /// Checks a file as loading would, without running it or asking for trust.
+    pub fn inspect(&self, path: &Path) -> Result<Entry, Refusal> {
+        let candidate = Candidate::read(path)?;
+        let pin = self.pins.read()?.remove(&candidate.manifest.id);
+        Ok(Entry::of(candidate, pin))
+    }
+
+    /// Pins a file for its id. A host that runs takes it over at its next [`Self::rescan`].
+    pub fn trust(&self, path: &Path) -> Result<Entry, Refusal> {
+        let candidate = Candidate::read(path)?;
+        let pin = self.pins.pin(&candidate.manifest.id, &candidate.path, candidate.sha256)?;
+        Ok(Entry::of(candidate, Some(pin)))
+    }
+
+    /// Pins a file, and serves with it if it lies where plugins are searched.
+    pub async fn trust_and_load(&self, path: &Path) -> Result<Entry, Refusal> {
+        let entry = self.trust(path)?;
+        self.rescan().await;
+        Ok(entry)
+    }
+
+    /// Every file, in the order of search. Reads and hashes them all.
+    pub fn entries(&self) -> Vec<Entry> {
+        let survey = {
+            let state = self.state();
+            let serving = |(id, serving): (&Name, &Serving)| {
+                let lost = serving.listener.as_ref().map_or(0, Listener::dropped);
+                (id.clone(), (serving.plugin.clone(), lost))
+            };
+            Survey {
+                trust: self.config.trust,
+                disabled: &self.config.disabled,
+                pins: self.pins.read(),
+                found: state.found.clone(),
+                serving: state.serving.iter().map(serving).collect(),
+                refused: state
+                    .refused
+                    .iter()
+                    .map(|(id, (_, refusal))| (id.clone(), refusal.clone()))
+                    .collect(),
+            }
+        };
+        survey.entries()
+    }
+
+    /// What to say when no plugin has this id.
+    pub fn missing(&self, id: &Name) -> Fault {
+        let state = self.state();
+        let refused = state.found.iter().find(|found| found.id.as_ref() == Some(id));
+        if let Some(Err(refusal)) = refused.map(|found| &found.manifest) {
+            return refusal.fault(id.as_str());
+        }
+        drop(state);
+        if self.config.disabled.contains(id) {
+            return Refusal::Disabled(id.clone()).fault(id.as_str());
+        }
+        let searched: Vec<_> =
+            self.places.iter().map(|place| place.directory.display().to_string()).collect();
+        let fault = Fault::new(
+            Code::PluginMissing,
+            format!("no plugin has the provider `{id}`; searched {}", searched.join(", ")),
+        );
+        match self.nearest(id) {
+            Some(near) => fault.hint(format!("did you mean `{near}`?")),
+            None => {
+                fault.hint("put the plugin into one of these directories, or name its own with --plugin-dir")
+            }
+        }
+    }
+
+    /// Tells an event to the plugins that declared it. `emitter` is the plugin that it came from:
+    /// that one is not told, or it would answer itself for ever.
+    pub fn deliver(&self, kind: Kind, emitter: Option<&str>, document: &Arc<str>) {
+        for (id, serving) in &self.state().serving {
+            if let Some(listener) = serving.listener.as_ref().filter(|_| emitter != Some(id.as_str())) {
+                listener.hear(kind, document);
+            }
+        }
+    }
+
+    /// The kinds that some plugin wants to hear, as bits ([`Kind::bit`]).
+    pub fn subscriptions(&self) -> u64 {
+        self.manifests().values().fold(0, |mask, manifest| mask | listen::mask(&manifest.events))
+    }
+
+    /// Ends all plugins; each gets its last call. Waits until calls under way are over, or `limit` is.
+    pub async fn shutdown(&self, limit: Duration) {
+        let serving = std::mem::take(&mut self.state().serving);
+        let ends: Vec<_> = serving.values().map(|serving| serving.plugin.ended()).collect();
+        drop(serving);
+        let all = futures_util::future::join_all(ends);
+        if tokio::time::timeout(limit, all).await.is_err() {
+            tracing::warn!("some plugin did not end within {} s", limit.as_secs());
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn load_anew(&self, id: &Name) -> Result<Arc<Plugin>, Fault> {
+        let repeated = self.state().refused.get(id).filter(|(at, _)| at.elapsed() < REFUSED_FOR).cloned();
+        if let Some((_, refusal)) = repeated {
+            return Err(refusal.fault(id.as_str()));
+        }
+        let candidate = self.candidate(id).await?;
+        self.serve(id, candidate).await
+    }
+
+    /// The trusted file of an id. A refusal is remembered.
+    async fn candidate(&self, id: &Name) -> Result<Candidate, Fault> {
+        if self.config.disabled.contains(id) {
+            return Err(Refusal::Disabled(id.clone()).fault(id.as_str()));
+        }
+        let usable = |found: &&Found| found.manifest.is_ok() && found.id.as_ref() == Some(id);
+        let path = self.state().found.iter().find(usable).map(|found| found.path.clone());
+        let path = path.ok_or_else(|| self.missing(id))?;
+        let (trust, lock, wanted) = (self.config.trust, self.config.lock.clone(), id.clone());
+        let read = tokio::task::spawn_blocking(move || {
+            let candidate = Candidate::read(&path)?;
+            if candidate.manifest.id != wanted {
+                return Err(Refusal::OtherId { wanted, found: candidate.manifest.id });
+            }
+            candidate.trusted(trust, &Pins::new(lock))
+        });
+        let read = read.await.map_err(|gone| Fault::new(Code::Internal, format!("loading ended: {gone}")))?;
+        read.map_err(|refusal| self.refuse(id, refusal))
+    }
+
+    /// Loads a candidate and serves with it from now on.
+    async fn serve(&self, id: &Name, candidate: Candidate) -> Result<Arc<Plugin>, Fault> {
+        let (services, scratch) = (self.services.clone(), self.config.scratch.clone());
+        let loaded =
+            Plugin::load(candidate, services, scratch, self.config.limits, self.config.deadlines).await;
+        let plugin = Arc::new(loaded.map_err(|refusal| self.refuse(id, refusal))?);
+        let listener = Listener::start(&plugin);
+        let old = {
+            let mut state = self.state();
+            state.refused.remove(id);
+            state.serving.insert(id.clone(), Serving { plugin: plugin.clone(), listener })
+        };
+        // Outside of the lock: if this is the last handle, the plugin's end begins here.
+        drop(old);
+        let (version, sha256) = (&plugin.manifest().version, plugin.sha256().to_string());
+        tracing::info!(provider = %id, %version, path = %plugin.path().display(), "plugin loaded");
+        let fields = [("version", version.as_str()), ("sha256", &sha256)];
+        plugin_event(&*self.services.hooks, Kind::PluginLoaded, id.as_str(), &fields);
+        Ok(plugin)
+    }
+
+    fn refuse(&self, id: &Name, refusal: Refusal) -> Fault {
+        let fault = refusal.fault(id.as_str());
+        self.state().refused.insert(id.clone(), (Instant::now(), refusal));
+        let fields = [("code", fault.code.as_str()), ("message", fault.message.as_str())];
+        plugin_event(&*self.services.hooks, Kind::PluginError, id.as_str(), &fields);
+        fault
+    }
+
+    fn nearest(&self, id: &Name) -> Option<Name> {
+        let ids = self.manifests().into_keys();
+        let scored = ids.map(|known| (strsim::jaro_winkler(known.as_str(), id.as_str()), known));
+        scored.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
+    }
+}
+
+fn is_stuck(plugin: &Plugin) -> bool {
+    matches!(plugin.condition(), Condition::Stalled { since } if since >= REPLACE_STALLED)
+}
+
+/// An issuer that loads its plugin when the first credential is wanted, and follows replacements.
+struct OnDemand {
+    registry: Arc<Registry>,
+    manifest: Arc<Manifest>,
+}
+
+impl Issuer for OnDemand {
+    fn plugin(&self) -> String {
+        let serving = self.registry.get(&self.manifest.id);
+        serving.map_or_else(|| self.manifest.writer(), |plugin| plugin.manifest().writer())
+    }
+
+    fn acquire<'a>(
+        &'a self,
+        connection: &'a Connection,
+        txn: Transaction,
+        want: Want,
+    ) -> BoxFuture<'a, Result<Prepared, Fault>> {
+        Box::pin(async move {
+            let plugin = self.registry.load(&self.manifest.id).await?;
+            plugin.acquire(connection, txn, &want).await
+        })
+    }
+}

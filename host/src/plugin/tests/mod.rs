@@ -1,0 +1,6 @@
+//! Stories with a real plugin: `tests/plugins/faulty`, which breaks on request.
+
+mod bench;
+mod faults;
+mod loading;
+mod services;
