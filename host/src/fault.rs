@@ -48,6 +48,28 @@ pub enum Code {
 }
 
 impl Code {
+    /// All codes, in the order of the interface's table.
+    pub const ALL: [Self; 18] = [
+        Self::InvalidConfig,
+        Self::NotLoggedIn,
+        Self::ReauthRequired,
+        Self::ConsentRequired,
+        Self::CredentialsRejected,
+        Self::AccessDenied,
+        Self::TokenExpired,
+        Self::RateLimited,
+        Self::ProviderUnavailable,
+        Self::Network,
+        Self::Timeout,
+        Self::InvalidResponse,
+        Self::Storage,
+        Self::Unsupported,
+        Self::PluginFailed,
+        Self::PluginMissing,
+        Self::Cancelled,
+        Self::Internal,
+    ];
+
     /// The code as written in JSON, replies and events.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -70,6 +92,11 @@ impl Code {
             Self::Cancelled => "cancelled",
             Self::Internal => "internal",
         }
+    }
+
+    /// The code of this name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|code| code.as_str() == text)
     }
 
     /// The process exit code. Section 7 of the interface.

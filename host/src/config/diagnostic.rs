@@ -88,7 +88,7 @@ pub struct ConfigError {
 
 impl ConfigError {
     /// Mistakes, as `Err` if there are any.
-    pub(super) fn check(diagnostics: Vec<Diagnostic>) -> Result<(), Self> {
+    pub fn check(diagnostics: Vec<Diagnostic>) -> Result<(), Self> {
         if diagnostics.is_empty() { Ok(()) } else { Err(Self { code: Code::InvalidConfig, diagnostics }) }
     }
 

@@ -11,7 +11,7 @@ use crate::credential::Ahead;
 const LONGEST: Duration = Duration::from_secs(366 * 86_400);
 
 /// Parses one or more numbers, each with a unit of `ms`, `s`, `m`, `h` or `d`.
-pub(super) fn parse(text: &str) -> Option<Duration> {
+pub fn parse(text: &str) -> Option<Duration> {
     let mut total = Duration::ZERO;
     let mut rest = text;
     if rest.is_empty() {

@@ -30,6 +30,7 @@ mod tree;
 mod typed;
 
 pub use diagnostic::{ConfigError, Diagnostic};
+pub use duration::parse as parse_duration;
 pub use environment::Env;
 pub use json_schema::json_schema;
 pub use load::{Config, Sources};

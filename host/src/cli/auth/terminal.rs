@@ -1,0 +1,187 @@
+//! The person at the terminal: what a login shows, asks and waits for.
+
+use std::io::IsTerminal;
+use std::pin::Pin;
+
+use serde_json::json;
+use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
+
+use crate::app::{Beginning, Client};
+use crate::cli::output::Output;
+use crate::cli::time::roughly;
+use crate::fault::{Code, Fault};
+use crate::login::step::UserCode;
+use crate::login::{Flow, LoginOptions, Notice, Person};
+use crate::model::UnixMillis;
+use crate::secret::Secret;
+
+/// The widest QR code that is shown: a version 10 code, 57 modules and the quiet zone.
+const QR_COLUMNS: usize = 65;
+
+/// Prose on standard error, or one document a step on standard output.
+pub(super) struct Terminal<'a> {
+    out: &'a Output,
+    target: String,
+    no_browser: bool,
+    qr: Option<bool>,
+    interactive: bool,
+    flow: Flow,
+    typed: Option<Lines<BufReader<Stdin>>>,
+}
+
+impl<'a> Terminal<'a> {
+    pub(super) fn new(out: &'a Output, options: &LoginOptions) -> Self {
+        Self {
+            out,
+            target: options.target.clone(),
+            no_browser: options.no_browser,
+            qr: options.qr,
+            interactive: options.interactive,
+            flow: Flow::Browser,
+            typed: None,
+        }
+    }
+
+    fn step(&self, document: serde_json::Value) {
+        // A reader that went away does not end the login: the browser may be half way through it.
+        let _ = self.out.document(&document);
+    }
+
+    fn open(&self, url: &str, redirect_uri: &str) {
+        if self.out.json {
+            self.step(json!({"schema": "ccproxy.login/1", "step": "open_url", "url": url}));
+        }
+        // First the address, then the browser: it may be the wrong one, or none at all.
+        let opens = !self.no_browser && self.flow == Flow::Browser;
+        self.out.say(match opens {
+            true => "Open this address if your browser does not:",
+            false => "Open this address in a browser:",
+        });
+        self.out.say(&format!("open: {url}"));
+        self.out.say(&format!("Waiting on {redirect_uri}"));
+        self.out.say("  or paste the address you end up on here, then press Enter; Ctrl-C cancels");
+        if opens && let Err(error) = webbrowser::open(url) {
+            self.out.say(&format!("no browser could be opened ({error}); open the address above"));
+        }
+    }
+
+    fn code(&self, code: &UserCode) {
+        if self.out.json {
+            self.step(json!({
+                "schema": "ccproxy.login/1",
+                "step": "user_code",
+                "verification_uri": code.verification_uri,
+                "verification_uri_complete": code.verification_uri_complete,
+                "user_code": code.user_code,
+                "expires_at": code.expires_at.map(UnixMillis::rfc3339),
+            }));
+        }
+        let left = code.expires_at.map(|at| format!("   ({} left)", roughly(UnixMillis::now().until(at))));
+        self.out.say("On any device open this address and enter the code:");
+        self.out.say(&format!("open: {}", code.verification_uri));
+        self.out.say(&format!("code: {}", code.user_code));
+        if let Some(left) = left {
+            self.out.say(&left);
+        }
+        let filled_in = code.verification_uri_complete.as_deref();
+        if let Some(qr) = self.qr(filled_in.unwrap_or(&code.verification_uri)) {
+            self.out.say(&qr);
+        }
+        // A code sent by somebody else logs him in, not you (RFC 8628 section 5.4).
+        self.out.say("Only go on if you started this login yourself.");
+    }
+
+    fn qr(&self, address: &str) -> Option<String> {
+        let wanted = self.qr.unwrap_or_else(|| !self.out.json && readable_here());
+        wanted.then(|| draw_qr(address)).flatten()
+    }
+}
+
+impl Client for Terminal<'_> {
+    fn begin(&mut self, beginning: &Beginning<'_>) {
+        self.flow = beginning.choice.flow;
+        self.out.say(&format!("Logging in to {} as `{}`", beginning.provider, beginning.id));
+        self.out.say(&format!("  Flow     {} ({})", beginning.choice.flow, beginning.choice.why));
+        self.out.say(&format!("  Storage  {}", beginning.storage));
+    }
+
+    fn probing(&mut self) {
+        self.out.say("✓ The provider agreed; asking whose account it is");
+    }
+}
+
+impl Person for Terminal<'_> {
+    fn show(&mut self, notice: Notice<'_>) {
+        match notice {
+            Notice::OpenUrl { url, redirect_uri } => self.open(url, redirect_uri),
+            Notice::UserCode(code) => self.code(code),
+            Notice::NotTheRedirect => self
+                .out
+                .say("that is not the address this login ends on: it has `code=` and this login's `state=`"),
+            Notice::Returned => self.out.say("✓ The browser returned"),
+            Notice::Retrying(fault) => self.out.say(&format!("  still waiting ({})", fault.message)),
+        }
+    }
+
+    fn ask<'b>(
+        &'b mut self,
+        prompt: &'b str,
+        secret: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<Secret, Fault>> + Send + 'b>> {
+        // A token piped in is an answer nobody has to be asked for.
+        let piped = !std::io::stdin().is_terminal();
+        if !piped && !self.interactive {
+            let missing = format!("the login needs {prompt}, and questions are not allowed");
+            let hint = format!("ccproxy auth login {} < FILE", self.target);
+            return Box::pin(std::future::ready(Err(Fault::new(Code::NotLoggedIn, missing).hint(hint))));
+        }
+        Box::pin(async move {
+            let line = match secret && !piped {
+                true => ask_hidden(prompt.to_owned()).await?,
+                false => {
+                    if !piped {
+                        self.out.say(&format!("{prompt}:"));
+                    }
+                    self.line().await.map(Secret::from)
+                }
+            };
+            let answer = line.map(|line| Secret::new(line.expose().trim_ascii().to_vec()));
+            answer
+                .filter(|answer| !answer.expose().is_empty())
+                .ok_or_else(|| Fault::new(Code::NotLoggedIn, format!("nothing was given for {prompt}")))
+        })
+    }
+
+    fn line(&mut self) -> Pin<Box<dyn Future<Output = Option<String>> + Send + '_>> {
+        let lines = self.typed.get_or_insert_with(|| BufReader::new(tokio::io::stdin()).lines());
+        Box::pin(async { lines.next_line().await.ok().flatten() })
+    }
+}
+
+/// Asks without showing what is typed.
+async fn ask_hidden(prompt: String) -> Result<Option<Secret>, Fault> {
+    let typed = tokio::task::spawn_blocking(move || rpassword::prompt_password(format!("{prompt}: "))).await;
+    match typed {
+        Ok(Ok(line)) => Ok(Some(Secret::from(line))),
+        Ok(Err(error)) => Err(Fault::new(Code::Cancelled, format!("nothing could be read: {error}"))),
+        Err(_) => Err(Fault::new(Code::Cancelled, "the question ended")),
+    }
+}
+
+/// Whether a QR code would be seen as one: a terminal wide enough that speaks UTF-8.
+fn readable_here() -> bool {
+    let utf8 = ["LC_ALL", "LC_CTYPE", "LANG"]
+        .iter()
+        .find_map(|name| std::env::var(name).ok().filter(|value| !value.is_empty()))
+        .is_some_and(|locale| locale.to_ascii_lowercase().replace('-', "").contains("utf8"));
+    let stderr = std::io::stderr();
+    let wide =
+        rustix::termios::tcgetwinsize(&stderr).is_ok_and(|size| usize::from(size.ws_col) >= QR_COLUMNS);
+    utf8 && stderr.is_terminal() && wide
+}
+
+/// Half blocks, light on dark turned round so that the quiet zone is light on any background.
+fn draw_qr(address: &str) -> Option<String> {
+    let code = fast_qr::QRBuilder::new(address).ecl(fast_qr::ECL::L).build().ok()?;
+    (code.size + 8 <= QR_COLUMNS).then(|| code.to_str())
+}

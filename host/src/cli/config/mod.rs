@@ -1,0 +1,23 @@
+//! `ccproxy config`: what is configured, and whether it makes sense.
+
+mod check;
+mod show;
+
+use clap::Subcommand;
+
+use super::context::Context;
+use super::error::{CliError, Exit};
+
+/// Check and show the configuration
+#[derive(Subcommand, Debug)]
+pub(super) enum ConfigCommand {
+    Check(check::CheckArgs),
+    Show(show::ShowArgs),
+}
+
+pub(super) async fn run(command: ConfigCommand, context: Context) -> Result<Exit, CliError> {
+    match command {
+        ConfigCommand::Check(args) => check::run(args, context).await,
+        ConfigCommand::Show(args) => show::run(args, context).await,
+    }
+}

@@ -1,0 +1,122 @@
+//! What every command starts from: flags, configuration, the running host.
+
+use std::collections::BTreeMap;
+use std::io::IsTerminal;
+
+use serde_json::Value;
+
+use super::Global;
+use super::client::Host;
+use super::error::CliError;
+use super::output::Output;
+use crate::app::App;
+use crate::config::{Config, ConfigError, Env, ListenAddress, Paths, Sources};
+use crate::login::{self, Target};
+use crate::model::ConnectionId;
+
+/// The command's surroundings.
+pub(super) struct Context {
+    pub(super) global: Global,
+    pub(super) out: Output,
+}
+
+/// A provider, the schema of its settings, and further spellings of their flags.
+pub(super) type ProviderSchema = (String, Value, BTreeMap<String, String>);
+
+impl Context {
+    pub(super) fn new(global: Global) -> Self {
+        let out = Output::from_environment(global.json);
+        Self { global, out }
+    }
+
+    /// Whether questions may be asked.
+    pub(super) fn interactive(&self) -> bool {
+        let ci = std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false");
+        !self.global.no_input && !ci && std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+    }
+
+    /// The directories of this user.
+    pub(super) fn paths(&self) -> Result<Paths, CliError> {
+        Ok(Paths::from_env(&Env::of_process())?)
+    }
+
+    /// The configuration.
+    pub(super) fn config(&self) -> Result<Config, CliError> {
+        self.config_with(Vec::new(), Vec::new())
+    }
+
+    /// The configuration under `serve`'s own flags.
+    pub(super) fn config_with(&self, sets: Vec<String>, listen: Vec<String>) -> Result<Config, CliError> {
+        let env = Env::of_process();
+        let sources = Sources {
+            config_flag: self.global.config.clone(),
+            plugin_dirs: self.global.plugin_dir.clone(),
+            sets,
+            listen,
+            ..Sources::new(Paths::from_env(&env)?, env)
+        };
+        Ok(Config::load(&sources)?)
+    }
+
+    /// Everything that commands share with the host.
+    pub(super) fn app(&self) -> Result<App, CliError> {
+        Ok(App::open(self.config()?)?)
+    }
+
+    /// The host that runs on our directories, if one does.
+    pub(super) async fn host(&self) -> Result<Option<Host>, CliError> {
+        Host::find(&self.paths()?).await
+    }
+
+    /// Refuses a connection that does not exist, with the nearest that does.
+    pub(super) fn known(&self, id: &ConnectionId) -> Result<(), CliError> {
+        let config = self.config()?;
+        if config.resolved.connections.contains_key(id) {
+            return Ok(());
+        }
+        let known: Vec<String> = config.resolved.connections.keys().map(ToString::to_string).collect();
+        Err(CliError::no_such("connection", &id.to_string(), known.iter().map(String::as_str)))
+    }
+
+    /// Where the proxy is: the running host's first listener, else the configured one. No final slash.
+    pub(super) async fn base_url(&self) -> Result<String, CliError> {
+        if let Some(host) = self.host().await?
+            && let Some(url) = host.status.listen.iter().find(|url| url.starts_with("http"))
+        {
+            return Ok(url.trim_end_matches('/').to_owned());
+        }
+        let config = self.config()?;
+        let web = config.resolved.server.listen.iter().find_map(|address| match address {
+            ListenAddress::Tcp(address) => Some(format!("http://{address}")),
+            ListenAddress::Https(address) => Some(format!("https://{address}")),
+            ListenAddress::Unix(_) | ListenAddress::Fd(_) => None,
+        });
+        Ok(web.unwrap_or_else(|| "http://127.0.0.1:8462".into()))
+    }
+
+    /// The settings schema of the provider that a login would use. Nothing if it cannot be told yet:
+    /// the login itself will say why.
+    pub(super) async fn provider_schema(&self, target: &str) -> Option<ProviderSchema> {
+        let app = self.app().ok()?;
+        let config = app.config();
+        let manifests = app.registry().manifests();
+        let known = login::Known {
+            connections: config.resolved.connections.iter().map(|(id, own)| (id, &own.provider)).collect(),
+            providers: manifests.iter().map(|(id, manifest)| (id, manifest.presets.as_slice())).collect(),
+        };
+        let provider = match login::resolve(target, None, &known).ok()? {
+            Target::Existing(id) => config.resolved.connections.get(&id)?.provider.clone(),
+            Target::New { provider, .. } => provider,
+        };
+        let plugin = app.registry().load(&provider).await.ok()?;
+        let aliases = plugin.manifest().aliases.clone();
+        Some((provider.to_string(), plugin.settings_schema().clone(), aliases))
+    }
+}
+
+impl From<ConfigError> for CliError {
+    fn from(error: ConfigError) -> Self {
+        let transcript = error.render();
+        Self { transcript: Some(transcript), ..crate::fault::Fault::from(error).into() }
+    }
+}

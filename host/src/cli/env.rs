@@ -1,0 +1,120 @@
+//! `ccproxy env`
+
+use clap::{Args, ValueEnum};
+use serde_json::json;
+
+use super::context::Context;
+use super::error::{CliError, Exit};
+use crate::config::Config;
+use crate::model::{ConnectionId, Name};
+
+/// What SDKs are given where no key is needed: they insist on one.
+const KEY: &str = "ccproxy-local";
+
+/// Print the variables that point a tool at a route
+///
+/// For a shell: eval "$(ccproxy env NAME)"
+#[derive(Args, Debug)]
+pub(super) struct EnvArgs {
+    /// A route, or a connection for its own route
+    #[arg(value_name = "NAME")]
+    name: Name,
+    /// Print for this shell
+    #[arg(long, value_enum, default_value_t = Shell::Bash)]
+    shell: Shell,
+}
+
+#[derive(ValueEnum, Clone, Copy, Debug)]
+enum Shell {
+    /// And every other POSIX shell
+    Bash,
+    Fish,
+    /// PowerShell
+    Pwsh,
+    /// A file of NAME=VALUE lines
+    Dotenv,
+}
+
+pub(super) async fn run(args: EnvArgs, context: Context) -> Result<Exit, CliError> {
+    let app = context.app()?;
+    let (path, connection) = route(&app.config(), &args.name)?;
+    let description = app.describe(&connection).await?;
+    let env = description.routes.into_iter().next().map(|route| route.env).unwrap_or_default();
+    if env.is_empty() {
+        return Err(CliError::not_found(format!("`{}` has no environment mapping", args.name))
+            .hint("point the tool at the URL that `ccproxy routes` prints"));
+    }
+    let base = format!("{}/{path}", context.base_url().await?);
+    let variables: Vec<(String, String)> =
+        env.into_iter().map(|(name, template)| (name, fill(&template, &base))).collect();
+    if context.out.json {
+        let variables: serde_json::Map<_, _> =
+            variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
+        context.out.document(&json!({"schema": "ccproxy.env/1", "variables": variables}))?;
+    } else {
+        for (name, value) in &variables {
+            context.out.line(&line(args.shell, name, value))?;
+        }
+    }
+    Ok(Exit::OK)
+}
+
+/// The path of a route and its connection, of the routes written and those that connections have.
+fn route(config: &Config, name: &Name) -> Result<(String, ConnectionId), CliError> {
+    if let Some(route) = config.resolved.routes.get(name) {
+        return Ok((route.path.to_string(), route.connection.clone()));
+    }
+    let id = ConnectionId::global(name.clone());
+    if config.resolved.connections.contains_key(&id) {
+        return Ok((name.to_string(), id));
+    }
+    let routes = config.resolved.routes.keys().map(Name::as_str);
+    let own = config.resolved.connections.keys().filter(|id| id.is_global()).map(|id| id.name.as_str());
+    Err(CliError::no_such("route or connection", name.as_str(), routes.chain(own)))
+}
+
+fn fill(template: &str, base: &str) -> String {
+    template.replace("{base}", base).replace("{key}", KEY)
+}
+
+/// One assignment. Quoted, because a template is a plugin's text.
+fn line(shell: Shell, name: &str, value: &str) -> String {
+    match shell {
+        Shell::Bash => format!("export {name}='{}'", value.replace('\'', r"'\''")),
+        Shell::Fish => format!("set -gx {name} '{}'", value.replace('\\', r"\\").replace('\'', r"\'")),
+        Shell::Pwsh => format!("$env:{name} = '{}'", value.replace('\'', "''")),
+        Shell::Dotenv => {
+            format!("{name}=\"{}\"", value.replace('\\', r"\\").replace('"', "\\\"").replace('$', r"\$"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pretty_assertions::assert_eq;
+
+    #[test]
+    fn a_template_names_base_and_key() {
+        let base = "http://127.0.0.1:8462/openai";
+        assert_eq!(fill("{base}/v1", base), "http://127.0.0.1:8462/openai/v1");
+        assert_eq!(fill("{key}", base), "ccproxy-local");
+    }
+
+    #[test]
+    fn every_shell_reads_the_value_as_it_is() {
+        let all = |value: &str| {
+            [Shell::Bash, Shell::Fish, Shell::Pwsh, Shell::Dotenv].map(|shell| line(shell, "X", value))
+        };
+        assert_eq!(all("a b"), ["export X='a b'", "set -gx X 'a b'", "$env:X = 'a b'", "X=\"a b\""]);
+        assert_eq!(
+            all("it's $HOME"),
+            [
+                r"export X='it'\''s $HOME'",
+                r"set -gx X 'it\'s $HOME'",
+                "$env:X = 'it''s $HOME'",
+                r#"X="it's \$HOME""#
+            ]
+        );
+    }
+}

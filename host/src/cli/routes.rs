@@ -1,0 +1,61 @@
+//! `ccproxy routes`
+
+use clap::Args;
+use serde_json::Value;
+
+use super::context::Context;
+use super::error::{CliError, Exit};
+use super::output::table;
+
+/// List the routes and where they lead
+#[derive(Args, Debug)]
+pub(super) struct RoutesArgs {}
+
+pub(super) async fn run(_: RoutesArgs, context: Context) -> Result<Exit, CliError> {
+    let document = match context.host().await? {
+        Some(host) => host.get("routes").await?,
+        None => context.app()?.routes().await?,
+    };
+    if context.out.json {
+        context.out.document(&document)?;
+    } else {
+        let base = context.base_url().await?;
+        context.out.text(&prose(&document, &base))?;
+    }
+    Ok(Exit::OK)
+}
+
+fn prose(document: &Value, base: &str) -> String {
+    let routes = document["routes"].as_array().map(Vec::as_slice).unwrap_or_default();
+    if routes.is_empty() {
+        return "no routes yet: `ccproxy auth login PROVIDER` makes one\n".into();
+    }
+    let text = |value: &Value| value.as_str().unwrap_or("—").to_owned();
+    let heading = ["ROUTE", "URL", "UPSTREAM", "CONNECTION"].map(str::to_owned).to_vec();
+    let rows = routes.iter().map(|route| {
+        let url = format!("{base}{}", route["path"].as_str().unwrap_or("/"));
+        vec![text(&route["name"]), url, text(&route["upstream"]), text(&route["connection"])]
+    });
+    table(&std::iter::once(heading).chain(rows).collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pretty_assertions::assert_eq;
+    use serde_json::json;
+
+    #[test]
+    fn a_route_is_a_line_with_the_url_to_use() {
+        let document = json!({"schema": "ccproxy.routes/1", "routes": [
+            {"name": "graph", "path": "/graph/", "connection": "azure", "upstream": "https://graph.example/v1.0"},
+            {"name": "corp", "path": "/corp/", "connection": "acme/corp", "upstream": null},
+        ]});
+        assert_eq!(
+            prose(&document, "http://127.0.0.1:8462"),
+            "ROUTE  URL                           UPSTREAM                    CONNECTION\n\
+             graph  http://127.0.0.1:8462/graph/  https://graph.example/v1.0  azure\n\
+             corp   http://127.0.0.1:8462/corp/   —                           acme/corp\n"
+        );
+    }
+}

@@ -1,0 +1,116 @@
+use clap::CommandFactory;
+use pretty_assertions::assert_eq;
+
+use super::*;
+
+/// The path of every command that does something, `auth login` and the like, with its help text.
+fn help_texts() -> Vec<(String, String)> {
+    fn walk(command: &mut clap::Command, path: &str, texts: &mut Vec<(String, String)>) {
+        let mut names = Vec::new();
+        texts.push((path.to_owned(), command.render_long_help().to_string()));
+        names.extend(command.get_subcommands().map(|command| command.get_name().to_owned()));
+        for name in names {
+            if let Some(below) = command.find_subcommand_mut(&name) {
+                walk(below, &format!("{path} {name}"), texts);
+            }
+        }
+    }
+    let mut root = Cli::command().term_width(100);
+    root.build();
+    let mut texts = Vec::new();
+    walk(&mut root, "ccproxy", &mut texts);
+    texts
+}
+
+#[test]
+fn the_help_of_every_command_is_as_reviewed() {
+    for (path, text) in help_texts() {
+        insta::assert_snapshot!(path.replace(' ', "-"), text);
+    }
+}
+
+#[test]
+fn the_commands_are_those_of_the_interface() {
+    let paths: Vec<String> = help_texts().into_iter().map(|(path, _)| path).collect();
+    assert_eq!(
+        paths,
+        [
+            "ccproxy",
+            "ccproxy serve",
+            "ccproxy auth",
+            "ccproxy auth login",
+            "ccproxy auth status",
+            "ccproxy auth list",
+            "ccproxy auth refresh",
+            "ccproxy auth logout",
+            "ccproxy auth token",
+            "ccproxy auth test",
+            "ccproxy plugin",
+            "ccproxy plugin list",
+            "ccproxy plugin info",
+            "ccproxy plugin verify",
+            "ccproxy plugin trust",
+            "ccproxy routes",
+            "ccproxy env",
+            "ccproxy config",
+            "ccproxy config check",
+            "ccproxy config show",
+            "ccproxy hooks",
+            "ccproxy hooks tail",
+            "ccproxy version",
+        ]
+    );
+}
+
+#[test]
+fn the_tree_holds_together() {
+    Cli::command().debug_assert();
+}
+
+/// The failure of a line that does not parse.
+fn refused(line: &str) -> CliError {
+    match Cli::try_parse_from(line.split(' ')) {
+        Ok(cli) => panic!("it parsed: {cli:?}"),
+        Err(error) => error.into(),
+    }
+}
+
+#[test]
+fn a_misspelt_command_or_flag_names_the_nearest() {
+    let error = refused("ccproxy auth statsu");
+    assert_eq!(error.exit, Exit::USAGE);
+    assert_eq!(error.message, "unrecognized subcommand 'statsu'");
+    assert_eq!(error.hint.as_deref(), Some("did you mean `status`?"));
+    let error = refused("ccproxy auth status --chekc");
+    assert_eq!(error.message, "unexpected argument '--chekc' found");
+    assert_eq!(error.hint.as_deref(), Some("did you mean `--check`?"));
+    let error = refused("ccproxy auth login github --flow devise");
+    assert_eq!(error.hint.as_deref(), Some("did you mean `device`?"));
+}
+
+#[test]
+fn a_missing_argument_shows_the_usage() {
+    let error = refused("ccproxy auth refresh");
+    assert_eq!(error.message, "the following required arguments were not provided: <[ORG/]CONNECTION>");
+    assert_eq!(error.hint.as_deref(), Some("ccproxy auth refresh <[ORG/]CONNECTION>"));
+}
+
+#[test]
+fn a_group_without_a_command_shows_its_help_and_is_a_mistake() {
+    let error = refused("ccproxy auth");
+    assert_eq!((error.exit, error.message.as_str()), (Exit::USAGE, "a command is missing"));
+    assert!(error.transcript.is_some_and(|help| help.contains("Usage: ccproxy auth")));
+}
+
+#[test]
+fn commands_of_later_are_not_there_yet() {
+    for line in ["ccproxy doctor", "ccproxy run x", "ccproxy key list", "ccproxy auth rename a b"] {
+        assert_eq!(refused(line).exit, Exit::USAGE, "{line}");
+    }
+}
+
+#[test]
+fn flows_exclude_each_other() {
+    assert_eq!(refused("ccproxy auth login github --web --device").exit, Exit::USAGE);
+    assert_eq!(refused("ccproxy auth login github --flow token --with-token").exit, Exit::USAGE);
+}
