@@ -125,6 +125,16 @@ impl Subscription {
         self.notices.recv().await
     }
 
+    /// Listens to these kinds from now on instead.
+    pub fn listen_to(&self, kinds: u64) {
+        let mut seats = self.audience.seats();
+        let seat = seats.taken.iter_mut().find(|seat| seat.number == self.number);
+        if let Some(seat) = seat {
+            seat.kinds = kinds;
+        }
+        self.audience.count(&seats);
+    }
+
     /// Events this subscriber was too slow for.
     pub fn dropped(&self) -> u64 {
         self.dropped.load(Relaxed)
@@ -188,6 +198,14 @@ mod tests {
     use super::*;
     use pretty_assertions::assert_eq;
 
+    #[test]
+    fn every_kind_is_documented() {
+        let manual = include_str!("../../../docs/events.md");
+        for kind in Kind::ALL {
+            assert!(manual.contains(&format!("| `{kind}` |")), "{kind} has no row in docs/events.md");
+        }
+    }
+
     fn hooks() -> Hooks {
         Hooks::new(&Handle::current())
     }
@@ -203,8 +221,10 @@ mod tests {
         );
         drop(one);
         assert!(hooks.wants(Kind::AppReady) && !hooks.wants(Kind::AppStartup));
+        two.listen_to(Kind::AppShutdown.bit());
+        assert!(hooks.wants(Kind::AppShutdown) && !hooks.wants(Kind::AppReady));
         drop(two);
-        assert!(!hooks.wants(Kind::AppReady));
+        assert!(!hooks.wants(Kind::AppShutdown));
     }
 
     #[tokio::test]

@@ -56,10 +56,33 @@ impl FileStore {
         Ok(org)
     }
 
+    async fn open_lock(&self, id: &ConnectionId) -> Result<File, StoreError> {
+        let (store, of) = (self.clone(), id.clone());
+        let opened = tokio::task::spawn_blocking(move || store.lock_file(&of)).await;
+        opened.map_err(|gone| StoreError::io("lock", &self.org(id))(gone.into()))?
+    }
+
+    /// Whether what we locked is still what others would lock.
+    fn is_in_place(&self, id: &ConnectionId, file: &File) -> bool {
+        let path = self.lock_path(id);
+        let there = fs::metadata(&path).or_else(|_| fs::metadata(self.org(id)));
+        let same = |there: &fs::Metadata, ours: &fs::Metadata| {
+            (there.dev(), there.ino()) == (ours.dev(), ours.ino())
+        };
+        match (there, file.metadata()) {
+            (Ok(there), Ok(ours)) => same(&there, &ours),
+            _ => false,
+        }
+    }
+
+    fn lock_path(&self, id: &ConnectionId) -> PathBuf {
+        self.org(id).join(format!("{}.lock", id.name))
+    }
+
     /// The file to lock. On a medium that takes no new files an existing lock file, or else the
     /// directory, does: whoever cannot write either comes to the same choice.
     fn lock_file(&self, id: &ConnectionId) -> Result<File, StoreError> {
-        let path = self.org(id).join(format!("{}.lock", id.name));
+        let path = self.lock_path(id);
         let failed = match self.ensure_org(id) {
             Ok(_) => match directory::open_or_create(&path) {
                 Ok(file) => return Ok(file),
@@ -160,13 +183,16 @@ impl Backend for FileStore {
     fn lock<'a>(&'a self, id: &'a ConnectionId, wait: Duration) -> BoxFuture<'a, Result<Hold, StoreError>> {
         Box::pin(async move {
             let deadline = Instant::now() + wait;
-            let (store, of) = (self.clone(), id.clone());
-            let file = tokio::task::spawn_blocking(move || store.lock_file(&of))
-                .await
-                .map_err(|gone| StoreError::io("lock", &self.org(id))(gone.into()))??;
             // The kernel has no lock call that gives up after a while: asking again does.
             let mut pause = Duration::from_millis(2);
-            while !locked(&file).map_err(StoreError::io("lock", &self.org(id)))? {
+            let mut file = self.open_lock(id).await?;
+            loop {
+                match locked(&file).map_err(StoreError::io("lock", &self.org(id)))? {
+                    true if self.is_in_place(id, &file) => break,
+                    // Somebody removed the directory: others now lock the file that is in its place.
+                    true => file = self.open_lock(id).await?,
+                    false => {}
+                }
                 if Instant::now() >= deadline {
                     return Err(StoreError::Locked(id.clone()));
                 }

@@ -291,6 +291,30 @@ async fn a_lock_is_waited_for_only_so_long_and_names_no_secret() {
     store(&other, "github", "{}").await;
 }
 
+#[tokio::test]
+async fn a_lock_on_a_directory_that_was_removed_is_no_lock() {
+    let (state, vault) = file_vault();
+    let other = Vault::open(state.path()).unwrap();
+    let held = vault.begin(&id("github"), owner("github"), Purpose::Login).await.unwrap();
+    let waiting = tokio::spawn({
+        let other = other.clone();
+        async move { other.begin(&id("github"), owner("github"), Purpose::Login).await.map(|_| ()) }
+    });
+    // It waits for the old file; then that goes, and the file in its place is what counts.
+    let lock = state.path().join("credentials/global/github.lock");
+    let descriptors = || fs::read_dir("/proc/self/fd").unwrap().flatten().map(|entry| entry.path());
+    while descriptors().filter(|fd| fs::read_link(fd).is_ok_and(|path| path == lock)).count() < 2 {
+        tokio::time::sleep(Duration::from_millis(1)).await;
+    }
+    fs::remove_dir_all(state.path().join("credentials")).unwrap();
+    let third = Vault::open(state.path()).unwrap();
+    let newer = third.begin(&id("github"), owner("github"), Purpose::Login).await.unwrap();
+    drop(held);
+    let brief = tokio::time::timeout(Duration::from_millis(100), waiting).await;
+    assert!(brief.is_err(), "two hold the lock");
+    drop(newer);
+}
+
 #[test]
 fn changes_by_others_are_noticed_and_reading_is_none() {
     let (state, vault) = file_vault();

@@ -4,7 +4,7 @@ use ccproxy_plugin_sdk::{Account, Connection, Error, ErrorCode, Request, Secret}
 use serde_json::{Map, Value};
 
 use crate::client::OAuthClient;
-use crate::retry_after;
+use crate::refusal::Refusal;
 use crate::text;
 
 /// The account in a set of claims: its display name is the first of `names` that is there.
@@ -31,7 +31,7 @@ impl OAuthClient {
     ///
     /// # Errors
     /// `reauth_required` for a token it refuses, `invalid_response` for another subject than
-    /// `subject` (section 5.3.2: such an answer must not be used).
+    /// `subject` (section 5.3.2: such an answer must not be used), `unsupported` if it tells nothing.
     pub async fn userinfo<S: Send + Sync>(
         &self,
         connection: &Connection<S>,
@@ -44,20 +44,18 @@ impl OAuthClient {
             .header("accept", "application/json")
             .header("authorization", format!("Bearer {}", access_token.expose()));
         let response = connection.http(request).await?;
-        let failed = |code| {
-            let message = format!("the userinfo endpoint answered {}", response.status);
-            Err(Error::new(code, message).with_retry_after(retry_after::of(&response, connection.host.now())))
-        };
         match response.status {
             200 => {}
-            401 => return failed(ErrorCode::ReauthRequired),
-            403 => return failed(ErrorCode::AccessDenied),
-            429 => return failed(ErrorCode::RateLimited),
-            500.. => return failed(ErrorCode::ProviderUnavailable),
-            _ => return failed(ErrorCode::InvalidResponse),
+            401 => {
+                let message = "the userinfo endpoint refused the token";
+                return Err(Error::new(ErrorCode::ReauthRequired, message));
+            }
+            403 | 429 | 500.. => return Err(Refusal::bare(&response, connection.host.now()).to_error()),
+            status => return Err(Error::unsupported(format!("the userinfo endpoint answered {status}"))),
         }
+        // A signed answer (section 5.3.2) is asked for at registration only; it tells us nothing.
         let claims: Map<String, Value> = serde_json::from_slice(&response.body)
-            .map_err(|_| Error::invalid_response("the userinfo endpoint answered no JSON object"))?;
+            .map_err(|_| Error::unsupported("the userinfo endpoint answered no JSON object"))?;
         match (subject, claim(&claims, "sub")) {
             (Some(subject), Some(found)) if found != subject => {
                 Err(Error::invalid_response("the userinfo endpoint answered for another `sub`"))

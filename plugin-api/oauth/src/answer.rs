@@ -10,7 +10,6 @@ use ccproxy_plugin_sdk::{Error, Response, Secret, UnixMillis};
 use serde_json::{Map, Value, json};
 
 use crate::refusal::Refusal;
-use crate::retry_after;
 use crate::text;
 
 /// Members of an answer.
@@ -29,22 +28,19 @@ pub(crate) enum Answer {
 /// The error shape comes first, at any status: GitHub refuses with 200, Google is pending with 428.
 pub(crate) fn read(name: &str, response: &Response, now: UnixMillis) -> Result<Answer, Error> {
     let status = response.status;
-    let refused = |error: String, members| {
-        let retry_after = retry_after::of(response, now);
-        Answer::Refused(Refusal { status, error, retry_after, members })
-    };
+    let bare = || Refusal::bare(response, now);
     let Some(members) = members(response) else {
         // Proxies and maintenance pages speak HTML; their status still says what to do.
         return match status {
-            401 | 403 if is_blank(&response.body) => Ok(refused(String::new(), Members::new())),
-            429 | 500.. => Ok(refused(String::new(), Members::new())),
+            401 | 403 if is_blank(&response.body) => Ok(Answer::Refused(bare())),
+            429 | 500.. => Ok(Answer::Refused(bare())),
             _ => Err(unreadable(name, response)),
         };
     };
     match error_code(&members) {
-        Some(error) => Ok(refused(error, members)),
+        Some(error) => Ok(Answer::Refused(Refusal { error, members, ..bare() })),
         None if (200..300).contains(&status) => Ok(Answer::Granted(members)),
-        None => Ok(refused(String::new(), members)),
+        None => Ok(Answer::Refused(Refusal { members, ..bare() })),
     }
 }
 

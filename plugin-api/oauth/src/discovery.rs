@@ -10,7 +10,7 @@ use url::Url;
 
 use crate::answer::Members;
 use crate::endpoint::Endpoint;
-use crate::retry_after;
+use crate::refusal::Refusal;
 use crate::server::AuthorizationServer;
 use crate::text;
 
@@ -83,7 +83,7 @@ async fn fetch<S: Send + Sync>(
         let response = connection.http(request).await?;
         match response.status {
             200 => return read(issuer, &response),
-            429 | 500.. => return Err(unavailable(&response, connection.host.now())),
+            429 | 500.. => return Err(Refusal::bare(&response, connection.host.now()).to_error()),
             status => missing = Some((url, status)),
         }
     }
@@ -116,13 +116,6 @@ fn is_outage(error: &Error) -> bool {
         error.code,
         ErrorCode::Network | ErrorCode::Timeout | ErrorCode::ProviderUnavailable | ErrorCode::RateLimited
     )
-}
-
-fn unavailable(response: &Response, now: UnixMillis) -> Error {
-    let status = response.status;
-    let code = if status == 429 { ErrorCode::RateLimited } else { ErrorCode::ProviderUnavailable };
-    Error::new(code, format!("the discovery document answered {status}"))
-        .with_retry_after(retry_after::of(response, now))
 }
 
 fn read(issuer: &str, response: &Response) -> Result<AuthorizationServer, Error> {

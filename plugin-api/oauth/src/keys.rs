@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use crate::answer::Members;
 use crate::endpoint::Endpoint;
+use crate::refusal::Refusal;
 
 /// How long keys are believed: a withdrawn one dies with this.
 const TTL: Duration = Duration::from_secs(60 * 60);
@@ -71,7 +72,7 @@ async fn fetch<S: Send + Sync>(connection: &Connection<S>, jwks_uri: &Endpoint) 
     let request = Request::get(jwks_uri.as_str()).header("accept", "application/json");
     let response = connection.http(request).await?;
     if response.status != 200 {
-        return Err(Error::invalid_response(format!("`jwks_uri` answered {}", response.status)));
+        return Err(Refusal::bare(&response, connection.host.now()).to_error());
     }
     let document: Members = serde_json::from_slice(&response.body)
         .map_err(|_| Error::invalid_response("`jwks_uri` answered no JSON object"))?;

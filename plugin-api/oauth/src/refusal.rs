@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use ccproxy_plugin_sdk::{Error, ErrorCode};
+use ccproxy_plugin_sdk::{Error, ErrorCode, Response, UnixMillis};
 use serde_json::{Map, Value};
 
+use crate::retry_after;
 use crate::text;
 
 /// A refusal, whatever its HTTP status: RFC 6749 section 5.2 and its neighbours.
@@ -24,6 +25,12 @@ pub struct Refusal {
 pub type RefusalMapper = fn(&Refusal) -> Option<Error>;
 
 impl Refusal {
+    /// A refusal that is nothing but its status.
+    pub(crate) fn bare(response: &Response, now: UnixMillis) -> Self {
+        let retry_after = retry_after::of(response, now);
+        Self { status: response.status, error: String::new(), retry_after, members: Map::new() }
+    }
+
     /// A text member, such as `suberror`.
     pub fn text(&self, name: &str) -> Option<&str> {
         self.members.get(name).and_then(Value::as_str)

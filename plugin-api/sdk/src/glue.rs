@@ -16,10 +16,10 @@ use crate::guard::{guard_future, guard_sync, install_panic_hook};
 use crate::host::Host;
 use crate::http::Request;
 use crate::login::{LoginInput, LoginRequest};
-use crate::manager::{TokenManager, TokenSnapshot, Want, option};
+use crate::manager::{TokenManager, Want, option};
 use crate::provider::{Provider, RecordOf};
 use crate::secret::Secret;
-use crate::storage::{Grant, JsonTokenStorage};
+use crate::storage::{Grant, JsonTokenStorage, View};
 
 type StorageOf<P> = <<P as Provider>::Manager as TokenManager>::Storage;
 
@@ -99,7 +99,7 @@ impl<P: Provider> Glue<P> {
     }
 }
 
-fn view_of<P: Provider>(provider: &Arc<P>) -> Arc<dyn Fn(&RecordOf<P>) -> TokenSnapshot + Send + Sync> {
+fn view_of<P: Provider>(provider: &Arc<P>) -> View<RecordOf<P>> {
     let provider = Arc::clone(provider);
     Arc::new(move |record| provider.manager().snapshot(record))
 }

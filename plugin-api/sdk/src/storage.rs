@@ -87,12 +87,15 @@ fn storage(message: impl Into<String>) -> Error {
     Error::new(ErrorCode::Storage, message)
 }
 
+/// How a record is shown in its envelope.
+pub(crate) type View<R> = Arc<dyn Fn(&R) -> TokenSnapshot + Send + Sync>;
+
 /// The record of one connection under its lock: read, changed and saved in one call.
 pub struct Grant<S: JsonTokenStorage> {
     record: Option<S::Record>,
     generation: u64,
     txn: VaultTxnBox,
-    view: Arc<dyn Fn(&S::Record) -> TokenSnapshot + Send + Sync>,
+    view: View<S::Record>,
 }
 
 impl<S: JsonTokenStorage> Grant<S> {
@@ -131,10 +134,7 @@ impl<S: JsonTokenStorage> Grant<S> {
         Ok(())
     }
 
-    pub(crate) fn open(
-        txn: VaultTxnBox,
-        view: Arc<dyn Fn(&S::Record) -> TokenSnapshot + Send + Sync>,
-    ) -> Result<Self, Error> {
+    pub(crate) fn open(txn: VaultTxnBox, view: View<S::Record>) -> Result<Self, Error> {
         let record = match txn.record().into_option() {
             Some(bytes) => Some(S::decode(&bytes)?),
             None => None,

@@ -11,8 +11,10 @@ use std::time::Duration;
 use ccproxy_plugin_abi as abi;
 use ccproxy_plugin_abi::abi_stable::erased_types::TD_Opaque;
 use ccproxy_plugin_abi::abi_stable::std_types::{RArc, ROption, RVec};
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+use crate::connection::Connection;
 use crate::error::Error;
 use crate::host::Host;
 use crate::http::{Request, Response};
@@ -240,21 +242,39 @@ impl Bench {
     }
 
     fn connection(&self) -> abi::ConnectionRef {
-        let token = self.token_override.iter().map(|token| abi::Field {
-            name: "token-override".into(),
-            value: token.expose().as_bytes().into(),
-        });
-        abi::ConnectionRef {
-            org: "global".into(),
-            name: "test".into(),
-            settings_json: self.settings.to_string().into(),
-            settings_generation: 1,
-            ext: token.collect(),
-        }
+        reference(&self.settings, self.token_override.as_ref())
     }
 
     fn txn(&self) -> abi::VaultTxnBox {
         abi::VaultTxn_TO::from_ptr(RArc::new(FakeTxn(Arc::clone(&self.shared))), TD_Opaque)
+    }
+}
+
+/// A connection without a provider, for tests of what providers are built on. Every request is
+/// answered by `answer`; the clock moves with [`Host::sleep`], which completes at once.
+///
+/// # Panics
+/// If the settings do not parse.
+pub fn connection<S: DeserializeOwned>(
+    settings: Value,
+    answer: impl FnMut(Request) -> Result<Response, Error> + Send + 'static,
+) -> Connection<S> {
+    let shared = Arc::new(Shared::default());
+    shared.state().http = Some(Box::new(answer));
+    let host = abi::HostApi_TO::from_ptr(RArc::new(FakeHost(shared)), TD_Opaque);
+    Connection::parse(Host(Arc::new(host)), reference(&settings, None)).expect("the settings parse")
+}
+
+fn reference(settings: &Value, token_override: Option<&Secret>) -> abi::ConnectionRef {
+    let token = token_override
+        .into_iter()
+        .map(|token| abi::Field { name: "token-override".into(), value: token.expose().as_bytes().into() });
+    abi::ConnectionRef {
+        org: "global".into(),
+        name: "test".into(),
+        settings_json: settings.to_string().into(),
+        settings_generation: 1,
+        ext: token.collect(),
     }
 }
 
