@@ -123,12 +123,22 @@ fn read(issuer: &str, response: &Response) -> Result<AuthorizationServer, Error>
     let document: Members = serde_json::from_slice(body)
         .map_err(|_| Error::invalid_response("the discovery document is not a JSON object"))?;
     check_issuer(issuer, document.get("issuer"))?;
-    let endpoint = |name: &str| match document.get(name) {
-        None | Some(Value::Null) => Ok(None),
-        Some(Value::String(url)) => Endpoint::parse(url)
-            .map(Some)
-            .map_err(|bad| Error::invalid_response(format!("the discovery document's `{name}` {bad}"))),
-        Some(_) => Err(Error::invalid_response(format!("the discovery document's `{name}` is not a text"))),
+    let at_home = Endpoint::parse(issuer).is_ok_and(|issuer| issuer.is_loopback());
+    let endpoint = |name: &str| {
+        let lies = |why: &str| Error::invalid_response(format!("the discovery document's `{name}` {why}"));
+        match document.get(name) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(url)) => {
+                let endpoint = Endpoint::parse(url).map_err(|bad| lies(&bad.to_string()))?;
+                // A stranger's document must not make us talk to what listens on this machine.
+                if endpoint.is_loopback() && !at_home {
+                    Err(lies("is on this machine"))
+                } else {
+                    Ok(Some(endpoint))
+                }
+            }
+            Some(_) => Err(lies("is not a text")),
+        }
     };
     Ok(AuthorizationServer {
         issuer: Some(issuer.to_owned()),

@@ -78,6 +78,11 @@ impl Endpoint {
         self.0.host_str().unwrap_or_default()
     }
 
+    /// Whether it is on this machine.
+    pub(crate) fn is_loopback(&self) -> bool {
+        is_loopback(&self.0)
+    }
+
     pub(crate) fn url(&self) -> &Url {
         &self.0
     }

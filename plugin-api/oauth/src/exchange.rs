@@ -145,3 +145,6 @@ fn as_http(members: &Members) -> HttpResponse {
     response.headers_mut().insert(http::header::CONTENT_TYPE, json);
     response
 }
+
+#[cfg(test)]
+mod tests;

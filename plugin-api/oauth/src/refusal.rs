@@ -105,6 +105,7 @@ impl Refusal {
             (ErrorCode::CredentialsRejected, _) => {
                 Some("check client_id and client_secret, and how the secret is sent (client_auth)")
             }
+            (_, "invalid_request") => Some("check the settings: client_auth, redirect_uri, extra_params"),
             (_, "invalid_scope") => Some("change `scopes`"),
             (_, "invalid_target") => Some("change `resource` or `audience`"),
             (_, "redirect_uri_mismatch") => Some("register the redirect URI http://127.0.0.1/callback"),

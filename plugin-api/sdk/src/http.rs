@@ -43,6 +43,10 @@ impl Purpose {
             Self::Refresh => "oauth.refresh",
         }
     }
+
+    fn parse(text: &str) -> Self {
+        [Self::Token, Self::Refresh].into_iter().find(|purpose| purpose.as_str() == text).unwrap_or_default()
+    }
 }
 
 impl Request {
@@ -82,7 +86,7 @@ impl Request {
             headers: fields_from_abi(request.headers),
             body: request.body.into(),
             timeout: (request.timeout_ms > 0).then(|| Duration::from_millis(request.timeout_ms)),
-            purpose: Purpose::General,
+            purpose: Purpose::parse(&request.purpose),
         }
     }
 }

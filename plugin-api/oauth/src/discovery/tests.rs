@@ -116,6 +116,8 @@ async fn endpoints_of_a_document_keep_to_the_rules() {
         (json!("http://id.example.com/token"), "must be https (http only for loopback)"),
         (json!("https://me:pw@id.example.com/"), "must not hold a user name or password"),
         (json!("/token"), "is not an absolute URL"),
+        (json!("http://127.0.0.1:6379/token"), "is on this machine"),
+        (json!("https://localhost/token"), "is on this machine"),
         (json!(["https://id.example.com/token"]), "is not a text"),
     ] {
         let mut lying = document(ISSUER);

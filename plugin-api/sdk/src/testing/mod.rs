@@ -18,7 +18,7 @@ use crate::connection::Connection;
 use crate::error::Error;
 use crate::host::Host;
 use crate::http::{Request, Response};
-use crate::login::Flow;
+use crate::login::{Flow, LoginRequest};
 use crate::manager::{Account, Credential, Reason, Revocation, Target, TokenSnapshot};
 use crate::provider::Provider;
 use crate::secret::Secret;
@@ -146,12 +146,18 @@ impl Bench {
 
     /// Starts a login.
     pub async fn login_begin(&self, flow: Flow, redirect_uri: &str, state: &str) -> Result<BenchStep, Error> {
+        let (redirect_uri, state) = (redirect_uri.to_owned(), state.to_owned());
+        self.login(LoginRequest { flow, redirect_uri, state, scopes: Vec::new(), force: false }).await
+    }
+
+    /// Starts a login with wishes of the command line.
+    pub async fn login(&self, login: LoginRequest) -> Result<BenchStep, Error> {
         let request = abi::LoginRequest {
-            flow: flow.as_str().into(),
-            redirect_uri: redirect_uri.into(),
-            state: state.into(),
-            scopes: RVec::new(),
-            force: false,
+            flow: login.flow.as_str().into(),
+            redirect_uri: login.redirect_uri.into(),
+            state: login.state.into(),
+            scopes: login.scopes.into_iter().map(Into::into).collect(),
+            force: login.force,
             ext: RVec::new(),
         };
         self.provider

@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ccproxy_plugin_sdk::{Account, ErrorCode, Flow, TokenSnapshot, TokenView};
+use ccproxy_plugin_sdk::{Account, ErrorCode, Flow, LoginRequest, TokenSnapshot, TokenView};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
@@ -180,6 +180,25 @@ async fn scopes_default_to_what_the_issuer_offers() {
         let bench = issuer.bench_with(json!({"scopes": null}));
         let step = bench.login_begin(Flow::Browser, REDIRECT_URI, STATE).await.unwrap();
         assert_eq!(query(step.data["url"].as_str().unwrap())["scope"], scopes);
+    }
+}
+
+#[tokio::test]
+async fn scopes_and_force_of_the_command_line_win() {
+    let issuer = Issuer::start();
+    let login = |scopes: &[&str]| LoginRequest {
+        flow: Flow::Browser,
+        redirect_uri: REDIRECT_URI.into(),
+        state: STATE.into(),
+        scopes: scopes.iter().map(|scope| (*scope).to_owned()).collect(),
+        force: true,
+    };
+    for (scopes, scope, prompt) in
+        [(vec!["openid"], "openid", "login"), (vec![], "openid offline_access", "login consent")]
+    {
+        let step = issuer.bench().login(login(&scopes)).await.unwrap();
+        let asked = query(step.data["url"].as_str().unwrap());
+        assert_eq!((asked["scope"].as_str(), asked["prompt"].as_str()), (scope, prompt));
     }
 }
 
