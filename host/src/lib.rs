@@ -2,7 +2,10 @@
 //!
 //! Modules in the order a request meets them; `docs/architecture.md` tells the whole life of one.
 
+pub mod admin;
+pub mod app;
 mod carrier;
+pub mod cli;
 pub mod config;
 pub mod credential;
 pub mod fault;

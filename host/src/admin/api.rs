@@ -21,7 +21,8 @@ use tokio::task::JoinSet;
 
 use crate::fault::{Code, Fault};
 use crate::model::ConnectionId;
-use crate::respond;
+use crate::refusal::Refusal;
+use crate::respond::{self, Subject};
 
 use super::AdminSocket;
 
@@ -40,7 +41,7 @@ pub trait Control: Send + Sync + 'static {
     /// Every plugin file and what became of it.
     fn plugins(&self) -> Value;
     /// Every connection, as `auth status` shows it.
-    fn connections(&self) -> Result<Value, Fault>;
+    fn connections(&self) -> Answer<'_>;
     /// Hook events from now on.
     fn events(&self) -> Events;
     /// Acquires a new token now.
@@ -115,15 +116,16 @@ async fn dispatch(request: Request<Incoming>, path: &str, control: &dyn Control)
         (&Method::GET, ["status"]) => Ok(control.status()),
         (&Method::GET, ["routes"]) => Ok(control.routes()),
         (&Method::GET, ["plugins"]) => Ok(control.plugins()),
-        (&Method::GET, ["connections"]) => control.connections(),
+        (&Method::GET, ["connections"]) => control.connections().await,
         (&Method::POST, ["plugins", "trust"]) => {
             let file = body(request).await?["file"].as_str().unwrap_or_default().to_owned();
             control.trust(&file).await
         }
         (&Method::POST, ["connections", org, name, action]) => {
-            let id: ConnectionId = format!("{org}/{name}")
-                .parse()
-                .map_err(|error: crate::model::InvalidName| Fault::new(Code::InvalidConfig, error.to_string()))?;
+            let id: ConnectionId =
+                format!("{org}/{name}").parse().map_err(|error: crate::model::InvalidName| {
+                    Fault::new(Code::InvalidConfig, error.to_string())
+                })?;
             let body = body(request).await?;
             match *action {
                 "refresh" => control.refresh(&id).await,
@@ -170,7 +172,10 @@ fn problem(fault: &Fault) -> Response<Body> {
     if let Some(after) = fault.retry_after {
         body["retry_after"] = after.as_secs().into();
     }
-    document(respond::status_of(fault.code), "application/problem+json", &body)
+    // `respond` alone knows statuses; the body keeps the code of the taxonomy, which commands exit by.
+    let reply = respond::problem(&Refusal::Credential(fault.clone()), Subject::default(), "");
+    let status = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    document(status, "application/problem+json", &body)
 }
 
 fn document(status: StatusCode, content_type: &'static str, value: &Value) -> Response<Body> {

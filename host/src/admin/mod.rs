@@ -6,5 +6,5 @@
 mod api;
 mod socket;
 
-pub use api::{Control, Events, serve};
+pub use api::{Answer, Control, Events, serve};
 pub use socket::{AdminSocket, SocketError};

@@ -1,6 +1,6 @@
 //! How a connection stands: what is stored, what the running host adds, and what to do about it.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::credential::Live;
 use crate::fault::{Code, Fault};
@@ -8,7 +8,7 @@ use crate::model::{ConnectionId, Name, UnixMillis};
 use crate::vault::{Account, Envelope, LastRefresh, Problem, State};
 
 /// One member of `connections` in `ccproxy.auth-status/1`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ConnectionStatus {
     /// Organisation.
     pub org: Name,
@@ -39,7 +39,7 @@ pub struct ConnectionStatus {
 }
 
 /// One token, as far as it may be shown.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CredentialStatus {
     /// What it is for.
     pub target: String,
@@ -112,7 +112,7 @@ impl Known<'_> {
         match self.stored {
             Err(fault) => {
                 status.state = State::StoreLocked;
-                status.problem = Some(Problem::of(&fault));
+                status.problem = Some(Problem::from(&fault));
             }
             // Another provider's record is no grant of this connection.
             Ok(Some(envelope)) if envelope.provider == *self.provider => {
@@ -123,7 +123,7 @@ impl Known<'_> {
             Ok(_) => {
                 let fault = Fault::new(Code::NotLoggedIn, format!("`{}` is not logged in", self.id))
                     .hint(format!("ccproxy auth login {}", self.id));
-                status.problem = Some(Problem::of(&fault));
+                status.problem = Some(Problem::from(&fault));
             }
         }
         if let Some(variable) = self.override_variable {
@@ -134,7 +134,7 @@ impl Known<'_> {
         }
         if let Err(fault) = self.plugin {
             status.state = State::PluginMissing;
-            status.problem = Some(Problem::of(&fault));
+            status.problem = Some(Problem::from(&fault));
         }
         if let Some(live) = self.live {
             status.overlay(live);
@@ -170,7 +170,7 @@ impl ConnectionStatus {
         }
         self.next_refresh_at = live.next_refresh_at.map(UnixMillis::rfc3339);
         if self.problem.is_none() {
-            self.problem = live.problem.as_ref().map(Problem::of);
+            self.problem = live.problem.as_ref().map(Problem::from);
         }
     }
 }
@@ -178,7 +178,8 @@ impl ConnectionStatus {
 /// The persisted state, seen at `now`: a token may have died since it was written.
 fn state_of(envelope: &Envelope, now: UnixMillis) -> State {
     let dead = |at: Option<UnixMillis>| at.is_some_and(|at| at <= now);
-    let all_dead = !envelope.credentials.is_empty() && envelope.credentials.iter().all(|one| dead(one.expires_at));
+    let all_dead =
+        !envelope.credentials.is_empty() && envelope.credentials.iter().all(|one| dead(one.expires_at));
     match envelope.state {
         State::Ok | State::Expiring if all_dead => State::Expired,
         persisted => persisted,

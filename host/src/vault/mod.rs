@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod memory;
 mod transaction;
+mod typed;
 mod unsaved;
 mod watch;
 
@@ -31,6 +32,7 @@ pub use error::StoreError;
 pub use file::FileStore;
 pub use memory::MemoryStore;
 pub use transaction::{Lease, Transaction};
+pub use typed::keep_secret;
 pub use watch::Watch;
 
 use crate::fault::{Code, Fault};

@@ -1,0 +1,159 @@
+//! What the admin socket can tell and do.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, stream};
+use serde_json::{Value, json};
+
+use crate::admin::{Answer, Control, Events};
+use crate::credential::{Acquire as _, Reason};
+use crate::fault::Fault;
+use crate::hook::Kind;
+use crate::model::{ConnectionId, CredentialKey, UnixMillis};
+
+use super::serve::Serving;
+use super::{plugin_document, plugins_document, routes};
+
+/// Events that wait for a slow reader of the socket; beyond that the newest are dropped and counted.
+const EVENT_QUEUE: usize = 1024;
+
+impl Control for Serving {
+    fn status(&self) -> Value {
+        json!({
+            "schema": "ccproxy.status/1",
+            "version": env!("CARGO_PKG_VERSION"),
+            "pid": std::process::id(),
+            "state_dir": self.app.paths.state_dir,
+            "config_dir": self.app.paths.config_dir,
+            "listen": self.listen_urls(),
+            "plugin_calls": self.app.credentials.plugin_calls(),
+        })
+    }
+
+    fn routes(&self) -> Value {
+        routes::document(&self.table())
+    }
+
+    fn plugins(&self) -> Value {
+        plugins_document(self.app.registry())
+    }
+
+    fn connections(&self) -> Answer<'_> {
+        Box::pin(async move {
+            let connections = self.app.status().await;
+            Ok(json!({ "schema": "ccproxy.auth-status/1", "connections": connections }))
+        })
+    }
+
+    fn events(&self) -> Events {
+        let all = Kind::ALL.iter().fold(0, |mask, kind| mask | kind.bit());
+        let subscription = self.app.hooks.subscribe(all, EVENT_QUEUE);
+        stream::unfold(subscription, |mut subscription| async {
+            let notice = subscription.recv().await?;
+            Some((Arc::clone(&notice.document), subscription))
+        })
+        .boxed()
+    }
+
+    fn refresh<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a> {
+        Box::pin(async move { self.app.refresh(id).await })
+    }
+
+    fn logout<'a>(&'a self, id: &'a ConnectionId, revoke: bool) -> Answer<'a> {
+        Box::pin(async move { self.app.logout(id, revoke).await })
+    }
+
+    fn reload<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a> {
+        Box::pin(async move {
+            self.app.reload_settings()?;
+            self.app.credentials.reset(id);
+            self.app.credentials.changed(id).await;
+            self.rebuild_routes().await?;
+            Ok(json!({ "connection": id }))
+        })
+    }
+
+    fn test<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a> {
+        Box::pin(async move { self.app.test(id).await })
+    }
+
+    fn trust<'a>(&'a self, file: &'a str) -> Answer<'a> {
+        Box::pin(async move {
+            let trusted = self.app.registry().trust_and_load(Path::new(file)).await;
+            let entry = trusted.map_err(|refusal| refusal.fault(file))?;
+            self.rebuild_routes().await?;
+            Ok(plugin_document(&entry))
+        })
+    }
+}
+
+impl super::App {
+    /// Acquires new tokens now, for every target the connection is used for.
+    pub async fn refresh(&self, id: &ConnectionId) -> Result<Value, Fault> {
+        self.directory.lookup(id).await?;
+        let mut soonest: Option<UnixMillis> = None;
+        for key in self.targets(id) {
+            let cell = self.credentials.cell(&key);
+            let prepared = self.credentials.acquire(&cell, Reason::Forced).await?;
+            soonest = soonest.into_iter().chain(prepared.expires_at).min();
+        }
+        Ok(json!({
+            "schema": "ccproxy.auth-refresh/1",
+            "connection": id,
+            "expires_at": soonest.map(UnixMillis::rfc3339),
+        }))
+    }
+
+    /// Revokes if asked to, and forgets the grant.
+    pub async fn logout(&self, id: &ConnectionId, revoke: bool) -> Result<Value, Fault> {
+        let (connection, plugin) = self.directory.lookup(id).await?;
+        let owner = super::login::owner(&connection, &plugin);
+        let lease = self.vault.begin(id, owner, crate::vault::Purpose::Login).await?;
+        let had_grant = lease.transaction().envelope().is_some();
+        let outcome = if had_grant {
+            Some(plugin.logout(&connection, lease.transaction(), revoke).await)
+        } else {
+            None
+        };
+        // Whatever the provider said: the local half is done.
+        if had_grant {
+            lease.transaction().delete()?;
+        }
+        lease.close();
+        self.credentials.changed(id).await;
+        let (revoked, message) = match outcome {
+            Some(Ok(outcome)) => (outcome.revoked, outcome.message),
+            Some(Err(fault)) => (false, Some(format!("not revoked at the provider: {}", fault.message))),
+            None => (false, Some("there was nothing to forget".to_owned())),
+        };
+        Ok(json!({
+            "schema": "ccproxy.auth-logout/1",
+            "connection": id,
+            "logged_out": had_grant,
+            "revoked": revoked,
+            "message": message,
+        }))
+    }
+
+    /// Acquires, and asks the provider whose account it is.
+    pub async fn test(&self, id: &ConnectionId) -> Result<Value, Fault> {
+        let (connection, plugin) = self.directory.lookup(id).await?;
+        let key = CredentialKey { connection: id.clone(), target: Default::default() };
+        let cell = self.credentials.cell(&key);
+        let prepared = self.credentials.acquire(&cell, Reason::Missing).await?;
+        let record = self.record(id)?;
+        let account = plugin.probe(&connection, record.as_ref()).await?;
+        Ok(json!({
+            "schema": "ccproxy.auth-test/1",
+            "connection": id,
+            "account": account,
+            "expires_at": prepared.expires_at.map(UnixMillis::rfc3339),
+        }))
+    }
+}
+
+/// The control side as the admin socket holds it.
+pub(super) fn control(serving: &Arc<Serving>) -> Arc<dyn Control> {
+    serving.clone()
+}

@@ -1,0 +1,206 @@
+//! Which connections there are and who speaks for them, right now.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use arc_swap::ArcSwap;
+use serde_json::Value;
+use tokio::runtime::Handle;
+
+use crate::config::{self, Config, ConnectionConfig, SecretRef};
+use crate::credential::{Issuer, Providers};
+use crate::fault::{Code, Fault};
+use crate::login::nearest;
+use crate::model::{Connection, ConnectionId};
+use crate::plugin::{Description, Outbound, Plugin, Registry, Secrets};
+use crate::secret::Secret;
+use crate::upstream::connect::{Connector, ConnectorOptions, OutboundProxy};
+
+/// The configuration in force and what is derived from it. A reload swaps it whole.
+pub struct Settings {
+    config: ArcSwap<Config>,
+    outbound: Outbound,
+    /// Connections that a login under way would make or change. They are seen before the configuration's.
+    drafts: Mutex<BTreeMap<ConnectionId, Arc<Connection>>>,
+}
+
+/// A connection that exists for as long as a login is under way.
+pub struct Draft<'a> {
+    settings: &'a Settings,
+    id: ConnectionId,
+}
+
+impl Drop for Draft<'_> {
+    fn drop(&mut self) {
+        self.settings.drafts().remove(&self.id);
+    }
+}
+
+impl Settings {
+    /// These settings, from now on.
+    pub fn new(config: Config) -> Result<Self, Fault> {
+        let upstream = &config.resolved.upstream;
+        let defaults = ConnectorOptions {
+            extra_ca: upstream.extra_ca.clone(),
+            outbound_proxy: outbound_proxy(&upstream.outbound_proxy)?,
+            ..ConnectorOptions::default()
+        };
+        let outbound = Outbound { defaults, connectors: Arc::default() };
+        Ok(Self { config: ArcSwap::from_pointee(config), outbound, drafts: Mutex::default() })
+    }
+
+    /// How token calls leave; connections of requests share it.
+    pub fn outbound(&self) -> Outbound {
+        self.outbound.clone()
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.config.load_full()
+    }
+
+    /// Puts another in force.
+    pub fn replace(&self, config: Config) {
+        self.config.store(Arc::new(config));
+    }
+
+    /// Lets a connection be used before it is stored, until the answer is dropped.
+    pub fn draft(&self, connection: Connection) -> Draft<'_> {
+        let id = connection.id.clone();
+        self.drafts().insert(id.clone(), Arc::new(connection));
+        Draft { settings: self, id }
+    }
+
+    fn is_draft(&self, id: &ConnectionId) -> bool {
+        self.drafts().contains_key(id)
+    }
+
+    fn drafts(&self) -> MutexGuard<'_, BTreeMap<ConnectionId, Arc<Connection>>> {
+        self.drafts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A connection: configured, stored, or being made.
+    pub fn connection(&self, id: &ConnectionId) -> Result<Arc<Connection>, Fault> {
+        if let Some(draft) = self.drafts().get(id) {
+            return Ok(Arc::clone(draft));
+        }
+        let config = self.config();
+        match config.resolved.connections.get(id) {
+            Some(found) => Ok(Arc::new(found.to_connection(id))),
+            None => Err(unknown_connection(id, &config)),
+        }
+    }
+
+    /// Opens the connections of a connection: its CA and proxy, else those of `[upstream]`.
+    pub fn connector(&self, id: &ConnectionId) -> Result<Arc<Connector>, Fault> {
+        let options = self.outbound.options(Some(&*self.connection(id)?))?;
+        self.outbound
+            .connectors
+            .get(&options)
+            .map_err(|error| Fault::new(Code::InvalidConfig, error.to_string()).hint("check `extra_ca`"))
+    }
+}
+
+impl Secrets for Settings {
+    fn resolve(&self, connection: &Connection, name: &str) -> Result<Secret, Fault> {
+        let id = &connection.id;
+        let reference = match connection.settings.get(name) {
+            // `fallback_env = "HF_TOKEN"` names a variable and nothing else.
+            Some(Value::String(variable)) if name == "fallback_env" => SecretRef::Env(variable.clone()),
+            Some(reference) => SecretRef::parse(reference)
+                .map_err(|why| Fault::new(Code::InvalidConfig, format!("`{name}` of `{id}`: {why}")))?,
+            None => {
+                let missing = format!("the setting `{name}` of `{id}` is missing");
+                return Err(Fault::new(Code::InvalidConfig, missing));
+            }
+        };
+        let config = self.config();
+        // Called beside the cell, on a thread that may block.
+        Handle::current().block_on(reference.resolve(&config.sources().env))
+    }
+
+    fn token_override(&self, id: &ConnectionId) -> Option<Secret> {
+        self.config().token_overrides().get(id).cloned()
+    }
+}
+
+/// The setting as the connector knows it.
+fn outbound_proxy(setting: &config::OutboundProxy) -> Result<OutboundProxy, Fault> {
+    let text = match setting {
+        config::OutboundProxy::Env => return Ok(OutboundProxy::Env),
+        config::OutboundProxy::None => return Ok(OutboundProxy::None),
+        config::OutboundProxy::Url(url) => url.as_str(),
+    };
+    text.parse()
+        .map_err(|error| Fault::new(Code::InvalidConfig, format!("`upstream.outbound_proxy`: {error}")))
+}
+
+/// A name that is no connection, with the nearest that is.
+pub fn unknown_connection(id: &ConnectionId, config: &Config) -> Fault {
+    let text = id.to_string();
+    let names: Vec<String> = config.resolved.connections.keys().map(ToString::to_string).collect();
+    let hint = match nearest(&text, names.iter().map(String::as_str)) {
+        Some(nearest) => format!("did you mean `{nearest}`?"),
+        None if names.is_empty() => "ccproxy auth login PROVIDER".to_owned(),
+        None => format!("configured: {}", names.join(", ")),
+    };
+    Fault::new(Code::NotLoggedIn, format!("no connection is named `{id}`")).hint(hint)
+}
+
+/// Settings and plugins together.
+pub struct Directory {
+    /// The configuration in force.
+    pub settings: Arc<Settings>,
+    /// The plugins.
+    pub registry: Arc<Registry>,
+}
+
+impl Directory {
+    /// A connection and its plugin, loaded if it was not yet. Settings that came as text, from the
+    /// environment or a flag, have the types of the plugin's schema.
+    pub async fn lookup(&self, id: &ConnectionId) -> Result<(Arc<Connection>, Arc<Plugin>), Fault> {
+        let connection = self.settings.connection(id)?;
+        let plugin = self.registry.load(&connection.provider).await?;
+        let connection = self.typed(&connection, &plugin);
+        Ok((connection, plugin))
+    }
+
+    fn typed(&self, connection: &Arc<Connection>, plugin: &Plugin) -> Arc<Connection> {
+        if self.settings.is_draft(&connection.id) {
+            return Arc::clone(connection);
+        }
+        let typed = self.settings.config().typed_settings(&connection.id, plugin.settings_schema());
+        if typed == connection.settings {
+            return Arc::clone(connection);
+        }
+        Arc::new(Connection { settings: typed, ..(**connection).clone() })
+    }
+
+    /// What a provider says of a connection, after its settings were checked against the schema.
+    pub async fn describe(&self, id: &ConnectionId) -> Result<Description, Fault> {
+        let (connection, plugin) = self.lookup(id).await?;
+        let problems = self.settings.config().check_settings(id, plugin.settings_schema());
+        if let Some(first) = problems.first() {
+            let mut fault = Fault::new(Code::InvalidConfig, format!("{}: {}", first.origin, first.message));
+            fault.hint = first.hint.clone();
+            return Err(fault);
+        }
+        plugin.describe(&connection).await
+    }
+
+    /// Every connection with its settings.
+    pub fn connections(&self) -> Vec<(ConnectionId, ConnectionConfig)> {
+        let config = self.settings.config();
+        config.resolved.connections.iter().map(|(id, own)| (id.clone(), own.clone())).collect()
+    }
+}
+
+impl Providers for Directory {
+    fn resolve(&self, id: &ConnectionId) -> Result<(Arc<Connection>, Arc<dyn Issuer>), Fault> {
+        let connection = self.settings.connection(id)?;
+        let issuer = self.registry.issuer(&connection.provider)?;
+        // A plugin that serves has said what types its settings have.
+        let typed = self.registry.get(&connection.provider).map(|plugin| self.typed(&connection, &plugin));
+        Ok((typed.unwrap_or(connection), issuer))
+    }
+}

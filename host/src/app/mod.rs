@@ -1,0 +1,230 @@
+//! The one place that knows the order of the stages, and what commands and the admin socket can do.
+
+mod control;
+mod directory;
+mod login;
+mod plugins;
+mod routes;
+mod serve;
+mod status;
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use crate::config::{self, Backend, Config, Paths};
+use crate::credential::{Credentials, Prepared, Reason};
+use crate::fault::{Code, Fault};
+use crate::hook::Hooks;
+use crate::model::{ConnectionId, CredentialKey, Target, UnixMillis};
+use crate::plugin::{
+    Deadlines, Description, Limits, Registry, RegistryConfig, Secrets as _, Services, Trust,
+};
+use crate::secret::Secret;
+use crate::vault::{MemoryStore, Vault};
+
+pub use directory::{Directory, Settings, unknown_connection};
+pub use login::{Beginning, Client, HOST_PATIENCE, LoggedIn, LoginFailure, shown_account};
+pub use plugins::{plugin_document, plugins_document};
+pub use serve::{Attached, StartError};
+pub use status::{ConnectionStatus, CredentialStatus};
+
+/// Everything that commands and the running host share: configuration, plugins, grants, credentials.
+///
+/// Opening it loads no plugin and touches no network: a plugin is loaded when it is first needed.
+pub struct App {
+    pub(crate) paths: Paths,
+    pub(crate) directory: Arc<Directory>,
+    pub(crate) vault: Vault,
+    pub(crate) hooks: Hooks,
+    pub(crate) credentials: Credentials,
+}
+
+impl App {
+    /// Opens everything on the current runtime, which becomes the control runtime.
+    pub fn open(config: Config) -> Result<Self, Fault> {
+        let paths = config.sources().paths.clone();
+        let vault = open_vault(&config)?;
+        let hooks = Hooks::new(&Handle::current());
+        let registry_config = registry_config(&config);
+        let policy = config.resolved.refresh;
+        let settings = Arc::new(Settings::new(config)?);
+        let registry = Registry::discover(
+            registry_config,
+            Services {
+                hooks: Arc::new(hooks.clone()),
+                secrets: settings.clone(),
+                outbound: settings.outbound(),
+                authenticated: OnceLock::new(),
+            },
+        );
+        let directory = Arc::new(Directory { settings, registry });
+        let credentials = Credentials::new(
+            Handle::current(),
+            vault.clone(),
+            directory.clone(),
+            policy,
+            Arc::new(hooks.clone()),
+        );
+        Ok(Self { paths, directory, vault, hooks, credentials })
+    }
+
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.directory.settings.config()
+    }
+
+    /// The plugins.
+    pub fn registry(&self) -> &Registry {
+        &self.directory.registry
+    }
+
+    /// The credentials.
+    pub fn credentials(&self) -> &Credentials {
+        &self.credentials
+    }
+
+    /// How every connection stands. Asks a plugin only about connections without a grant, and only
+    /// whether a person is needed; never the network.
+    pub async fn status(&self) -> Vec<ConnectionStatus> {
+        let mut all = Vec::new();
+        for (id, own) in self.directory.connections() {
+            all.push(self.status_with(&id, &own.provider, &own.settings).await);
+        }
+        all
+    }
+
+    async fn status_with(
+        &self,
+        id: &ConnectionId,
+        provider: &crate::model::Name,
+        settings: &serde_json::Map<String, serde_json::Value>,
+    ) -> ConnectionStatus {
+        let stored = self.vault.read(id);
+        let registry = &self.directory.registry;
+        let known = registry.manifests().contains_key(provider);
+        let plugin = if known { Ok(()) } else { Err(registry.missing(provider)) };
+        let needs_login = match (&stored, &plugin) {
+            (Ok(None), Ok(())) => self.directory.describe(id).await.is_ok_and(|said| !said.needs_login),
+            _ => false,
+        };
+        self.known(id, provider, settings, stored, plugin, !needs_login).status(UnixMillis::now())
+    }
+
+    /// The status of one connection, its plugin's answers known already.
+    pub(crate) fn status_of(
+        &self,
+        id: &ConnectionId,
+        plugin: Result<(), Fault>,
+        needs_login: bool,
+    ) -> Result<ConnectionStatus, Fault> {
+        let connection = self.directory.settings.connection(id)?;
+        let stored = self.vault.read(id);
+        let known = self.known(id, &connection.provider, &connection.settings, stored, plugin, needs_login);
+        Ok(known.status(UnixMillis::now()))
+    }
+
+    fn known<'a>(
+        &'a self,
+        id: &'a ConnectionId,
+        provider: &'a crate::model::Name,
+        settings: &serde_json::Map<String, serde_json::Value>,
+        stored: Result<Option<crate::vault::Envelope>, Fault>,
+        plugin: Result<(), Fault>,
+        needs_login: bool,
+    ) -> status::Known<'a> {
+        let overridden = self.directory.settings.token_override(id).is_some();
+        status::Known {
+            id,
+            provider,
+            scopes: login::scopes(settings),
+            stored,
+            storage: self.vault.storage(),
+            override_variable: overridden.then(|| override_variable(id)),
+            plugin,
+            needs_login,
+            live: Some(self.credentials.status(id)),
+        }
+    }
+
+    /// What a provider says of a connection.
+    pub async fn describe(&self, id: &ConnectionId) -> Result<Description, Fault> {
+        self.directory.describe(id).await
+    }
+
+    /// A credential of a connection that lives at least `min_ttl`.
+    pub async fn credential(
+        &self,
+        id: &ConnectionId,
+        target: Target,
+        min_ttl: Duration,
+    ) -> Result<Arc<Prepared>, Fault> {
+        self.directory.lookup(id).await?;
+        let cell = self.credentials.cell(&CredentialKey { connection: id.clone(), target });
+        self.credentials.acquire_lasting(&cell, Reason::Missing, min_ttl).await
+    }
+
+    /// For what a connection's credentials are used: its own route's target and those of its written
+    /// routes, once per token (the injection form is no other token).
+    pub(crate) fn targets(&self, id: &ConnectionId) -> Vec<CredentialKey> {
+        let config = self.config();
+        let written = config.resolved.routes.values().filter(|route| route.connection == *id);
+        let targets: BTreeSet<Target> = written
+            .map(|route| Target { inject: None, ..route.target.clone() })
+            .chain([Target::default()])
+            .collect();
+        targets.into_iter().map(|target| CredentialKey { connection: id.clone(), target }).collect()
+    }
+
+    /// The plugin's stored record.
+    pub(crate) fn record(&self, id: &ConnectionId) -> Result<Option<Secret>, Fault> {
+        let envelope = self.vault.read(id)?;
+        let payload = envelope.map(|envelope| envelope.payload).filter(|payload| !payload.is_null());
+        Ok(payload.map(|payload| Secret::new(payload.expose().to_vec())))
+    }
+
+    /// Reads the configuration again. One that cannot be read leaves the old in force.
+    pub(crate) fn reload_settings(&self) -> Result<(), Fault> {
+        let config = Config::load(self.config().sources())
+            .map_err(|error| Fault::new(Code::InvalidConfig, error.render()))?;
+        self.directory.settings.replace(config);
+        Ok(())
+    }
+}
+
+/// The variable of interface section 5: `CCPROXY_TOKEN__<CONNECTION>`.
+fn override_variable(id: &ConnectionId) -> String {
+    format!("CCPROXY_TOKEN__{}", id.to_string().to_ascii_uppercase().replace('/', "__").replace('-', "_"))
+}
+
+fn open_vault(config: &Config) -> Result<Vault, Fault> {
+    match config.resolved.storage.backend {
+        Backend::Memory => Ok(Vault::new(MemoryStore::default())),
+        // `auto` is the file store; the others were refused as unsupported.
+        Backend::Auto | Backend::File | Backend::Keyring | Backend::Postgres => {
+            Vault::open(&config.sources().paths.state_dir)
+        }
+    }
+}
+
+fn registry_config(config: &Config) -> RegistryConfig {
+    let paths = &config.sources().paths;
+    let plugins = &config.resolved.plugins;
+    RegistryConfig {
+        dirs: config.plugin_dirs(None),
+        // Unknown only if /proc is missing; its directories are then not searched.
+        executable: std::env::current_exe().ok(),
+        trust: match plugins.trust {
+            config::Trust::Tofu => Trust::Tofu,
+            config::Trust::Pinned => Trust::Pinned,
+            config::Trust::Any => Trust::Any,
+        },
+        lock: paths.plugins_lock(),
+        scratch: paths.state_dir.join("run/images"),
+        disabled: plugins.disabled.clone(),
+        limits: Limits::default(),
+        deadlines: Deadlines::default(),
+    }
+}

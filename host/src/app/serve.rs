@@ -1,0 +1,221 @@
+//! The running host: every stage joined, started, drained.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::runtime::Handle;
+use tokio::sync::Mutex;
+use tokio::task::JoinHandle;
+
+use crate::admin::{self, AdminSocket};
+use crate::config::{self, Config, ListenAddress};
+use crate::fault::{Code, Fault};
+use crate::guard::{Access, Guard};
+use crate::hook::{Event, HookSink as _, Hooks, Kind, log_events};
+use crate::plugin::Registry;
+use crate::proxy::{BindError, ListenerSpec, ListenerUrl, Proxy, ProxyConfig, Running};
+use crate::route::RouteTable;
+use crate::vault::Watch;
+
+use super::routes::{self, SharedTable};
+use super::{App, control};
+
+/// How long a refresh under way may take to end in the store after everything else has ended: the
+/// provider may have spent the old refresh token already.
+const REFRESH_GRACE: Duration = Duration::from_secs(20);
+/// Events that wait to be handed to plugins, which have queues of their own.
+const PLUGIN_EVENTS: usize = 1024;
+/// How long plugins may take for their last call.
+const PLUGIN_GRACE: Duration = Duration::from_secs(5);
+
+/// What the admin socket sees of a host that serves.
+pub struct Serving {
+    pub(super) app: App,
+    table: SharedTable,
+    addresses: Vec<ListenerUrl>,
+    admin: Option<String>,
+    /// Rebuilding asks every plugin: one at a time, so that the newest answer is the last one stored.
+    rebuilding: Mutex<()>,
+}
+
+/// A host that serves, and what ends with it.
+pub struct Attached {
+    serving: Arc<Serving>,
+    running: Running,
+    admin: Option<JoinHandle<()>>,
+    listeners: JoinHandle<()>,
+    _store: Option<Watch>,
+}
+
+/// Why the host did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Configuration, plugins or store.
+    #[error(transparent)]
+    Fault(#[from] Fault),
+    /// A listener.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+}
+
+impl App {
+    /// Joins the stages in their order and starts them. Returns once every listener accepts.
+    pub async fn serve(self) -> Result<Attached, StartError> {
+        let config = self.config();
+        let table: SharedTable = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
+        // listen -> guard -> route -> credential -> upstream -> respond
+        let proxy = Proxy::bind(ProxyConfig {
+            listeners: listeners(&config),
+            workers: config.resolved.server.workers,
+            guard: guard(&config)?,
+            routes: Arc::clone(&table),
+            acquire: Arc::new(self.credentials.clone()),
+            hooks: Arc::new(self.hooks.clone()),
+            own_paths: None,
+            http2: config.resolved.server.http2,
+            access_log: config.resolved.logging.access_log,
+            drain_timeout: config.resolved.server.drain_timeout,
+        })?;
+        self.emit(Kind::AppStartup, |event| event.with("version", env!("CARGO_PKG_VERSION")));
+        log_events(&self.hooks, &Handle::current());
+        let listeners = tokio::spawn(tell_plugins(self.hooks.clone(), Arc::clone(&self.directory.registry)));
+        self.registry().load_all().await;
+
+        let store = self.credentials.watch_store().inspect_err(|fault| {
+            tracing::warn!(error = %fault, "changes of other processes to the store are not seen");
+        });
+        let socket = AdminSocket::bind(&self.paths.admin_socket()).await.inspect_err(|error| {
+            tracing::warn!(%error, "commands cannot reach this host");
+        });
+        let serving = Arc::new(Serving {
+            addresses: proxy.addresses(),
+            admin: socket.as_ref().ok().map(|socket| socket.path().display().to_string()),
+            app: self,
+            table,
+            rebuilding: Mutex::default(),
+        });
+        serving.rebuild_routes().await?;
+        let running = proxy.serve().map_err(BindError::Workers)?;
+        let admin = socket.ok().map(|socket| tokio::spawn(admin::serve(socket, control::control(&serving))));
+        serving.app.emit(Kind::AppReady, |event| event.with("listen", serving.listen_urls()));
+        Ok(Attached { serving, running, admin, listeners, _store: store.ok() })
+    }
+
+    /// Asks every provider about its connections and builds the table.
+    pub(super) async fn route_table(&self) -> Result<RouteTable, Fault> {
+        let described = routes::describe_all(&self.directory).await;
+        let manifests = self.directory.registry.manifests();
+        let injected = manifests.values().flat_map(|manifest| manifest.injected_fields.iter().cloned());
+        routes::build(&self.directory.settings, &described, &self.credentials, injected)
+    }
+
+    /// The routes that a host would serve, as a document.
+    pub async fn routes(&self) -> Result<serde_json::Value, Fault> {
+        Ok(routes::document(&self.route_table().await?))
+    }
+
+    pub(super) fn emit(&self, kind: Kind, fill: impl FnOnce(Event) -> Event) {
+        if self.hooks.wants(kind) {
+            self.hooks.emit(fill(Event::new(kind)));
+        }
+    }
+}
+
+impl Serving {
+    pub(super) fn listen_urls(&self) -> Vec<String> {
+        self.addresses.iter().map(ToString::to_string).collect()
+    }
+
+    pub(super) fn table(&self) -> Arc<RouteTable> {
+        self.table.load_full()
+    }
+
+    /// Asks the providers again and swaps the table. Requests under way keep the old one.
+    pub(super) async fn rebuild_routes(&self) -> Result<(), Fault> {
+        let _turn = self.rebuilding.lock().await;
+        let table = self.app.route_table().await?;
+        self.table.store(Arc::new(table));
+        Ok(())
+    }
+}
+
+impl Attached {
+    /// Where it listens, as URLs.
+    pub fn listen_urls(&self) -> Vec<String> {
+        self.serving.listen_urls()
+    }
+
+    /// The admin socket, if there is one.
+    pub fn admin(&self) -> Option<&str> {
+        self.serving.admin.as_deref()
+    }
+
+    /// Stops accepting, lets requests end within `server.drain_timeout` or until `now` completes, and
+    /// lets a refresh under way reach the store.
+    pub async fn drain(mut self, now: impl Future<Output = ()>) {
+        let app = &self.serving.app;
+        app.emit(Kind::AppShutdown, |event| event);
+        let hurry = tokio::select! {
+            () = self.running.shutdown() => false,
+            () = now => true,
+        };
+        if hurry {
+            tracing::info!("stopping without waiting for requests");
+            self.running.abort();
+            self.running.shutdown().await;
+        }
+        // Whatever was asked for: a spent refresh token whose successor is lost logs everyone out.
+        if tokio::time::timeout(REFRESH_GRACE, app.credentials.idle()).await.is_err() {
+            tracing::warn!("a refresh did not end in time; its outcome is lost");
+        }
+        if let Some(admin) = self.admin {
+            admin.abort();
+            // Aborted: the socket's file is removed with it.
+            let _ = admin.await;
+        }
+        app.hooks.settle().await;
+        self.listeners.abort();
+        app.registry().shutdown(PLUGIN_GRACE).await;
+    }
+}
+
+/// Hands events to the plugins that declared them. A plugin does not hear what it emitted itself.
+async fn tell_plugins(hooks: Hooks, registry: Arc<Registry>) {
+    let wanted = registry.subscriptions();
+    if wanted == 0 {
+        return;
+    }
+    let mut events = hooks.subscribe(wanted, PLUGIN_EVENTS);
+    while let Some(notice) = events.recv().await {
+        let kind = notice.event.kind;
+        let emitter = notice.event.provider.as_deref().filter(|_| kind == Kind::CustomEvent);
+        registry.deliver(kind, emitter, &notice.document);
+    }
+}
+
+fn listeners(config: &Config) -> Vec<ListenerSpec> {
+    let addresses = config.resolved.server.listen.iter().filter_map(|listen| match listen {
+        ListenAddress::Tcp(address) => Some(*address),
+        // Refused as unsupported before we get here.
+        ListenAddress::Https(_) | ListenAddress::Unix(_) | ListenAddress::Fd(_) => None,
+    });
+    addresses.map(|address| ListenerSpec { address, dedicated: None }).collect()
+}
+
+fn guard(config: &Config) -> Result<Guard, Fault> {
+    let server = &config.resolved.server;
+    let hosts = server.allowed_hosts.iter().map(|host| {
+        host.parse()
+            .map_err(|error| Fault::new(Code::InvalidConfig, format!("`server.allowed_hosts`: {error}")))
+    });
+    Ok(Guard {
+        access: match server.access {
+            config::Access::Open => Access::Open,
+            // `key` was refused as unsupported before we get here.
+            config::Access::SameUser | config::Access::Key => Access::SameUser,
+        },
+        allowed_hosts: hosts.collect::<Result<_, _>>()?,
+        allowed_origins: server.allowed_origins.clone(),
+    })
+}
