@@ -10,6 +10,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep};
 
+use super::head::clean_trailers;
 use super::observe::Record;
 use super::pool::Lease;
 
@@ -87,9 +88,11 @@ impl RelayedBody {
                 }
                 Poll::Ready(Some(Ok(frame))) => {
                     self.idle.touch();
-                    if frame.is_trailers() && !self.pass_trailers {
-                        continue;
-                    }
+                    let frame = match frame.into_trailers() {
+                        Ok(trailers) if self.pass_trailers => Frame::trailers(clean_trailers(trailers)),
+                        Ok(_) => continue,
+                        Err(frame) => frame,
+                    };
                     if let (Some(data), Some(record)) = (frame.data_ref(), &mut self.record) {
                         record.count(data.len());
                     }

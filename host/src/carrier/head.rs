@@ -9,6 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request}
 use smallvec::SmallVec;
 
 use crate::credential::Prepared;
+use crate::guard::{is_client_credential, is_connection_specific};
 use crate::message::{Field, FieldSet, RequestHead, Version};
 use crate::refusal::Refusal;
 use crate::respond::{Relay, Reply};
@@ -140,6 +141,16 @@ pub(super) fn own<B>(reply: Reply, body: impl FnOnce(Bytes) -> B) -> http::Respo
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     add(reply.fields, response.headers_mut());
     response
+}
+
+/// A trailer section must not say what the head was not allowed to say, in either direction.
+pub(super) fn clean_trailers(trailers: HeaderMap) -> HeaderMap {
+    let gone = |name: &HeaderName| {
+        let name = name.as_str().as_bytes();
+        is_connection_specific(name) || is_client_credential(name) || name.starts_with(b"set-cookie")
+    };
+    let pairs = trailers.iter().filter(|(name, _)| !gone(name));
+    pairs.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 fn copy(from: &HeaderMap, chosen: FieldSet, to: &mut HeaderMap) {

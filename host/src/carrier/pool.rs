@@ -129,11 +129,12 @@ pub(super) enum PoolError {
 impl Slot {
     /// A usable connection, newest first: the oldest are the ones about to be closed by the peer.
     async fn take(&self, only_http1: bool, only_http2: bool) -> Option<Sender> {
-        if !only_http1 && let Some(shared) = self.http2.borrow_mut().as_mut() {
-            if !shared.sender.is_closed() {
-                shared.used = Instant::now();
-                return Some(Sender::Http2(shared.sender.clone()));
-            }
+        if !only_http1
+            && let Some(shared) = self.http2.borrow_mut().as_mut()
+            && !shared.sender.is_closed()
+        {
+            shared.used = Instant::now();
+            return Some(Sender::Http2(shared.sender.clone()));
         }
         if only_http2 {
             return None;

@@ -30,15 +30,11 @@ const MAX_STREAMS: u32 = 100;
 /// RFC 9113 section 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serves a connection to its end. `drain` resolves when no further request is wanted.
-pub(crate) async fn serve(
-    worker: Rc<Worker>,
-    via: Rc<Via>,
-    mut stream: TcpStream,
-    drain: impl Future<Output = ()>,
-) {
+/// Serves a connection to its end, which is near when the worker drains.
+pub(crate) async fn serve(worker: Rc<Worker>, via: Rc<Via>, mut stream: TcpStream) {
     let _ = stream.set_nodelay(true);
     let mut read_ahead = Vec::new();
+    let drain = worker.draining();
     let is_http2 = worker.shared.http2 && {
         let sniffed = tokio::time::timeout(CLIENT_IDLE, speaks_http2(&mut stream, &mut read_ahead)).await;
         match sniffed {

@@ -14,7 +14,7 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 
-use crate::guard::{is_client_credential, is_connection_specific};
+use super::head::clean_trailers;
 
 /// The most that is kept for a replay.
 const REPLAY_LIMIT: usize = 64 * 1024;
@@ -138,7 +138,8 @@ impl State {
                     return Poll::Ready(Some(Ok(data)));
                 }
                 Err(frame) => {
-                    self.trailers = frame.into_trailers().ok().filter(|_| self.pass_trailers).map(clean);
+                    self.trailers =
+                        frame.into_trailers().ok().filter(|_| self.pass_trailers).map(clean_trailers);
                 }
             }
         }
@@ -156,13 +157,6 @@ impl State {
             self.kept.push(data.clone());
         }
     }
-}
-
-/// A trailer section must not say what the head was not allowed to say.
-fn clean(trailers: HeaderMap) -> HeaderMap {
-    let gone = |name: &str| is_connection_specific(name.as_bytes()) || is_client_credential(name.as_bytes());
-    let pairs = trailers.iter().filter(|(name, _)| !gone(name.as_str()));
-    pairs.map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
 impl Body for Attempt {

@@ -1,10 +1,11 @@
 //! What one worker thread has to itself, and what all of them read.
 
 use std::cell::Cell;
+use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::own::OwnPaths;
 use super::pool::Pool;
@@ -34,7 +35,7 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(super) pool: Pool,
     pub(super) ids: RequestIds,
-    draining: Cell<bool>,
+    draining: watch::Sender<bool>,
     active: Cell<usize>,
     quiet: Notify,
 }
@@ -49,7 +50,7 @@ impl Worker {
             shared,
             pool: Pool::default(),
             ids: RequestIds::new(),
-            draining: Cell::new(false),
+            draining: watch::Sender::new(false),
             active: Cell::new(0),
             quiet: Notify::new(),
         })
@@ -63,11 +64,18 @@ impl Worker {
 
     /// No new request is forwarded from now on.
     pub(crate) fn drain(&self) {
-        self.draining.set(true);
+        self.draining.send_replace(true);
+    }
+
+    /// Resolves when [`Self::drain`] was called: the cue for connections to end.
+    pub(crate) fn draining(&self) -> impl Future<Output = ()> + use<> {
+        let mut draining = self.draining.subscribe();
+        // An error means that the worker is gone, and everything ends.
+        async move { drop(draining.wait_for(|draining| *draining).await) }
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        self.draining.get()
+        *self.draining.borrow()
     }
 
     /// Waits until nothing is under way.

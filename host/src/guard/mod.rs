@@ -44,6 +44,10 @@ pub struct Guard {
 
 /// A request that may enter. Only the guard makes one.
 #[derive(Debug)]
+#[expect(
+    clippy::manual_non_exhaustive,
+    reason = "the point is that other modules of this crate cannot make one"
+)]
 pub struct Admitted<'a> {
     /// The method; never TRACE or CONNECT.
     pub method: &'a [u8],

@@ -50,14 +50,15 @@ pub(crate) fn work(
     tasks.block_on(&runtime, async move {
         let worker = Worker::new(shared);
         let accepting: Vec<_> =
-            doors.into_iter().map(|door| spawn_local(accept(worker.clone(), door, phase.clone()))).collect();
+            doors.into_iter().map(|door| spawn_local(accept(worker.clone(), door))).collect();
         spawn_local(expire(worker.clone()));
         reached(phase.clone(), Phase::Draining).await;
-        worker.drain();
+        // First nobody new, then those inside: whoever is sent away finds the door closed.
         for task in accepting {
             task.abort();
             let _ = task.await;
         }
+        worker.drain();
         tokio::select! {
             () = worker.quiet() => {}
             () = tokio::time::sleep(drain_timeout) => tracing::warn!("requests under way were broken off"),
@@ -67,7 +68,7 @@ pub(crate) fn work(
 }
 
 /// Accepts from one listener.
-async fn accept(worker: Rc<Worker>, door: Bound, phase: watch::Receiver<Phase>) {
+async fn accept(worker: Rc<Worker>, door: Bound) {
     let (address, dedicated) = (door.address, door.dedicated.clone());
     let listener = match TcpListener::from_std(door.into_listener()) {
         Ok(listener) => listener,
@@ -81,10 +82,10 @@ async fn accept(worker: Rc<Worker>, door: Bound, phase: watch::Receiver<Phase>) 
         match listener.accept().await {
             Ok((stream, peer)) => match via(&mut peers, &stream, peer, dedicated.clone()) {
                 Ok(via) => {
-                    let (active, worker, phase) = (worker.active(), worker.clone(), phase.clone());
+                    let (active, worker) = (worker.active(), worker.clone());
                     spawn_local(async move {
                         let _active = active;
-                        serve(worker, Rc::new(via), stream, reached(phase, Phase::Draining)).await;
+                        serve(worker, Rc::new(via), stream).await;
                     });
                 }
                 // The peer is gone already.

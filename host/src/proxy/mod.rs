@@ -7,3 +7,6 @@ pub use crate::carrier::{BufferedReply, BufferedRequest, OwnPaths};
 pub use crate::listen::{BindError, ListenerSpec, ListenerUrl, Owner};
 pub use decide::{Decision, Own, RequestPlan, Rules, subject};
 pub use start::{Proxy, ProxyConfig, Running};
+
+#[cfg(test)]
+mod tests;

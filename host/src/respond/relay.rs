@@ -67,7 +67,7 @@ pub fn relay(
     let reframed = head.fields.iter().any(|field| field.is("transfer-encoding"));
     for (index, field) in head.fields.iter().enumerate() {
         let length = !reframed && field.is("content-length");
-        if (length || passes(field, policy)) && !reveals(field.value, credential) {
+        if (length || !stays_behind(field, policy)) && !reveals(field.value, credential) {
             plan.fields.insert(index);
         }
     }
@@ -85,13 +85,13 @@ pub fn relay(
     }
 }
 
-fn passes(field: &Field<'_>, policy: &Policy) -> bool {
-    let name = field.name;
+/// Whether a field stays behind, whatever its value.
+fn stays_behind(field: &Field<'_>, policy: &Policy) -> bool {
     let is_cookie = || field.is("set-cookie") || field.is("set-cookie2");
-    !is_connection_specific(name)
-        && !NOT_FOR_OUR_ORIGIN.iter().any(|gone| field.is(gone))
-        && !(policy.cookies == Cookies::Drop && is_cookie())
-        && !name.get(..15).is_some_and(|start| start.eq_ignore_ascii_case(b"access-control-"))
+    is_connection_specific(field.name)
+        || NOT_FOR_OUR_ORIGIN.iter().any(|gone| field.is(gone))
+        || policy.cookies == Cookies::Drop && is_cookie()
+        || field.name.get(..15).is_some_and(|start| start.eq_ignore_ascii_case(b"access-control-"))
 }
 
 /// Whether a value contains the credential: a header that reflects the request would hand it to the client.
