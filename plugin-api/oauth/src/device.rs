@@ -187,7 +187,7 @@ mod tests {
         Polling { device_code: Secret::new("dc"), interval: 5, expires_at: UnixMillis(600_000), failures: 0 }
     }
 
-    fn after(status: u16, members: Value) -> Result<u64, ErrorCode> {
+    fn after(status: u16, members: Value) -> Result<u64, Error> {
         let client = OAuthClient::new("id", None, ClientAuth::Auto, AuthorizationServer::default()).unwrap();
         let Value::Object(members) = members else { panic!("an object") };
         let error = members.get("error").and_then(Value::as_str).unwrap_or_default().to_owned();
@@ -195,7 +195,7 @@ mod tests {
         match polling().refused(&refusal, &client) {
             Ok(Poll::Pending(next)) => Ok(next.interval),
             Ok(Poll::Granted(_)) => panic!("a refusal grants nothing"),
-            Err(error) => Err(error.code),
+            Err(error) => Err(error),
         }
     }
 
@@ -218,15 +218,16 @@ mod tests {
     #[test]
     fn the_ends_of_a_polling_and_their_aliases() {
         for (error, code) in [
-            ("expired_token", ErrorCode::Timeout),
-            ("token_expired", ErrorCode::Timeout),
             ("access_denied", ErrorCode::AccessDenied),
             ("authorization_declined", ErrorCode::AccessDenied),
             ("bad_verification_code", ErrorCode::ReauthRequired),
             ("invalid_grant", ErrorCode::ReauthRequired),
             ("invalid_client", ErrorCode::CredentialsRejected),
         ] {
-            assert_eq!(after(400, json!({"error": error})), Err(code), "{error}");
+            assert_eq!(after(400, json!({"error": error})).map_err(|error| error.code), Err(code), "{error}");
+        }
+        for alias in ["expired_token", "token_expired"] {
+            assert_eq!(after(400, json!({"error": alias})).unwrap_err(), expired(), "{alias}");
         }
     }
 
