@@ -139,16 +139,14 @@ impl App {
         };
         client.probing();
         let saved = self.save(&draft, finished.done, &description, &plugin).await;
-        if let Some(tab) = finished.page {
-            // The tab may be closed by now.
-            let _ = tab.send(match &saved {
-                Ok(done) => page::Outcome::LoggedIn {
-                    connection: done.id.to_string(),
-                    account: shown_account(&done.account),
-                },
-                Err(fault) => page::Outcome::Failed { message: fault.message.clone() },
-            });
-        }
+        let outcome = match &saved {
+            Ok(done) => page::Outcome::LoggedIn {
+                connection: done.id.to_string(),
+                account: shown_account(&done.account),
+            },
+            Err(fault) => page::Outcome::Failed { message: fault.message.clone() },
+        };
+        login::show(finished.tab, outcome).await;
         Ok(saved?)
     }
 

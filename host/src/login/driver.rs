@@ -4,7 +4,6 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::fault::{Code, Fault};
@@ -12,7 +11,7 @@ use crate::model::UnixMillis;
 use crate::secret::Secret;
 
 use super::page::Outcome;
-use super::redirect::{Redirect, RedirectError};
+use super::redirect::{Redirect, RedirectError, Tab};
 use super::step::{Input, Request, Step, Steps, UserCode};
 use super::{Flow, NoFlow};
 
@@ -73,8 +72,15 @@ pub struct Terms<'a> {
 pub struct Finished<D> {
     /// What to store.
     pub done: D,
-    /// The browser tab that waits for the truth.
-    pub page: Option<oneshot::Sender<Outcome>>,
+    /// The browser tab that waits for the truth, and the listener that serves it.
+    pub tab: Option<(Tab, Redirect)>,
+}
+
+/// Shows a waiting tab how it ended.
+pub async fn show(tab: Option<(Tab, Redirect)>, outcome: Outcome) {
+    if let Some((tab, _listener)) = tab {
+        tab.show(outcome).await;
+    }
 }
 
 /// Why a login did not succeed.
@@ -114,26 +120,19 @@ pub async fn drive<S: Steps>(
         scopes: terms.scopes,
         force: terms.force,
     };
-    let mut run = Run { steps, person, redirect, page: None, poll_until: None };
+    let mut run = Run { steps, person, redirect, tab: None, poll_until: None };
     let outcome = timeout_at(deadline, run.to_end(request)).await;
-    let page = run.page.take();
+    let tab = run.tab.take().zip(run.redirect.take());
     match outcome {
-        Ok(Ok(done)) => Ok(Finished { done, page }),
+        Ok(Ok(done)) => Ok(Finished { done, tab }),
         Ok(Err(fault)) => {
-            tell(page, &fault.message);
+            show(tab, Outcome::Failed { message: fault.message.clone() }).await;
             Err(fault.into())
         }
         Err(_) => {
-            tell(page, "the login timed out");
+            show(tab, Outcome::Failed { message: "the login timed out".into() }).await;
             Err(LoginError::TimedOut(terms.timeout))
         }
-    }
-}
-
-fn tell(page: Option<oneshot::Sender<Outcome>>, message: &str) {
-    if let Some(page) = page {
-        // The tab may be closed; the terminal has the message too.
-        let _ = page.send(Outcome::Failed { message: message.to_owned() });
     }
 }
 
@@ -150,7 +149,7 @@ struct Run<'a, S: Steps> {
     steps: &'a S,
     person: &'a mut dyn Person,
     redirect: Option<Redirect>,
-    page: Option<oneshot::Sender<Outcome>>,
+    tab: Option<Tab>,
     /// Until when a failed poll is worth another.
     poll_until: Option<UnixMillis>,
 }
@@ -190,7 +189,7 @@ impl<S: Steps> Run<'_, S> {
         loop {
             tokio::select! {
                 arrival = redirect.arrival() => {
-                    self.page = Some(arrival.page);
+                    self.tab = Some(arrival.tab);
                     return Ok(arrival.query);
                 }
                 line = self.person.line(), if typing => match line {

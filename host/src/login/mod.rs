@@ -12,7 +12,7 @@ mod redirect;
 pub mod step;
 mod target;
 
-pub use driver::{Finished, LoginError, Notice, Person, Terms, drive};
+pub use driver::{Finished, LoginError, Notice, Person, Terms, drive, show};
 pub use flow::{Choice, Flow, NoFlow, Situation, choose};
 pub use options::{LoginOptions, SecretSource};
 pub use redirect::RedirectError;

@@ -5,7 +5,8 @@
 
 use std::convert::Infallible;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode, header};
@@ -17,6 +18,7 @@ use subtle::ConstantTimeEq as _;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 use url::Url;
 
 use crate::secret::Secret;
@@ -37,8 +39,28 @@ pub struct Redirect {
 pub struct Arrival {
     /// The query, `code` and `state` included.
     pub query: Secret,
-    /// Where to send the page that the person sees.
-    pub page: oneshot::Sender<page::Outcome>,
+    /// The tab that waits for the truth.
+    pub tab: Tab,
+}
+
+/// A browser tab that waits to be told how the login ended.
+pub struct Tab {
+    outcome: oneshot::Sender<page::Outcome>,
+    /// Fails when the connection has ended: the page is out, or nobody is there any more.
+    served: oneshot::Receiver<()>,
+}
+
+/// A page is a few hundred bytes on loopback; a browser that does not take them is gone.
+const PAGE_PATIENCE: Duration = Duration::from_secs(2);
+
+impl Tab {
+    /// Shows the outcome, and waits until it is out: the process may end right after the login.
+    pub async fn show(self, outcome: page::Outcome) {
+        if self.outcome.send(outcome).is_ok() {
+            // Either way there is nothing more to do for it.
+            let _ = timeout(PAGE_PATIENCE, self.served).await;
+        }
+    }
 }
 
 /// Why no listener could be made.
@@ -147,20 +169,23 @@ async fn accept(listener: TcpListener, expected: Arc<Expected>) {
                 });
             }
             // Out of descriptors, most likely: a pause, or this loop would spin.
-            Err(_) => tokio::time::sleep(std::time::Duration::from_millis(100)).await,
+            Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
         }
         while connections.try_join_next().is_some() {}
     }
 }
 
 async fn serve(stream: TcpStream, expected: Arc<Expected>) {
+    // Dropped at the end of this function, which is when the reply is out.
+    let (_serving, served) = oneshot::channel();
+    let served = Arc::new(Mutex::new(Some(served)));
     let service = service_fn(move |request| {
-        let expected = Arc::clone(&expected);
-        async move { Ok::<_, Infallible>(answer(&request, &expected).await) }
+        let (expected, served) = (Arc::clone(&expected), Arc::clone(&served));
+        async move { Ok::<_, Infallible>(answer(&request, &expected, &served).await) }
     });
     let connection = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(std::time::Duration::from_secs(10))
+        .header_read_timeout(Duration::from_secs(10))
         .keep_alive(false)
         .serve_connection(TokioIo::new(stream), service);
     if let Err(error) = connection.await {
@@ -168,7 +193,11 @@ async fn serve(stream: TcpStream, expected: Arc<Expected>) {
     }
 }
 
-async fn answer(request: &Request<Incoming>, expected: &Expected) -> Response<Full<Bytes>> {
+async fn answer(
+    request: &Request<Incoming>,
+    expected: &Expected,
+    served: &Mutex<Option<oneshot::Receiver<()>>>,
+) -> Response<Full<Bytes>> {
     let host = request.headers().get(header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
     if !expected.authorities.iter().any(|ours| ours == host) {
         return page::plain(StatusCode::MISDIRECTED_REQUEST, "this is not the address of this login");
@@ -191,8 +220,12 @@ async fn answer(request: &Request<Incoming>, expected: &Expected) -> Response<Fu
             "this redirect does not belong to the login that is waiting",
         );
     }
-    let (page, outcome) = oneshot::channel();
-    let arrival = Arrival { query: Secret::from(query.to_owned()), page };
+    let Some(served) = served.lock().unwrap_or_else(PoisonError::into_inner).take() else {
+        return page::plain(StatusCode::CONFLICT, "this login has already been answered");
+    };
+    let (sender, outcome) = oneshot::channel();
+    let tab = Tab { outcome: sender, served };
+    let arrival = Arrival { query: Secret::from(query.to_owned()), tab };
     // The channel holds one: a second browser window is told so and changes nothing.
     if expected.arrivals.try_send(arrival).is_err() {
         return page::plain(StatusCode::CONFLICT, "this login has already been answered");
@@ -247,7 +280,8 @@ mod tests {
         let arrival = redirect.arrival().await;
         assert_eq!(arrival.query.expose(), b"code=c&state=s1");
         let outcome = page::Outcome::LoggedIn { connection: "corp".into(), account: "<alice>".into() };
-        arrival.page.send(outcome).ok().unwrap();
+        arrival.tab.show(outcome).await;
+        drop(redirect);
         let reply = browser.await.unwrap();
         assert!(reply.starts_with("HTTP/1.1 200"), "{reply}");
         assert!(reply.contains("&lt;alice&gt;") && reply.contains("no-store"), "{reply}");
