@@ -34,12 +34,21 @@ pub struct Limits {
     pub within: Duration,
     /// ... keep the plugin from being called for this long.
     pub quarantine: Duration,
+    /// A thread that has not answered for so long gets a new image beside it.
+    pub replace: Duration,
 }
 
 impl Default for Limits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { beat: seconds(1), stall: seconds(2), panics: 3, within: seconds(60), quarantine: seconds(300) }
+        Self {
+            beat: seconds(1),
+            stall: seconds(2),
+            panics: 3,
+            within: seconds(60),
+            quarantine: seconds(300),
+            replace: seconds(30),
+        }
     }
 }
 

@@ -22,7 +22,7 @@ use super::{layout, safety};
 use crate::model::Name;
 
 /// No image is ever unmapped, and each is about 1 MB. So many reloads in one life are a loop.
-const MAX_IMAGES: usize = 64;
+const MAX_IMAGES: usize = 128;
 
 static IMAGES: AtomicUsize = AtomicUsize::new(0);
 
@@ -62,18 +62,19 @@ impl Candidate {
             path: self.path.clone(),
             reason: error.to_string(),
         })?;
-        let header = header(&self.manifest.id, &copy.path())?;
-        copy.keep();
-        root(header)
+        root(header(&self.manifest.id, copy)?)
     }
 }
 
 /// Opens the image and finds the header of its root module.
-fn header(id: &Name, path: &Path) -> Result<&'static LibHeader, Refusal> {
+fn header(id: &Name, copy: Copy) -> Result<&'static LibHeader, Refusal> {
+    let path = copy.path();
     // SAFETY: runs the plugin's initialisers. Its bytes are trusted: that is what trust means, and
     // code of the same process cannot be held to anything else.
-    let library = unsafe { Library::open(Some(path), RTLD_NOW | RTLD_LOCAL) }
-        .map_err(|error| Refusal::Link(linker_words(&error.to_string(), path, id)))?;
+    let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }
+        .map_err(|error| Refusal::Link(linker_words(&error.to_string(), &path, id)))?;
+    // Whatever comes now, it is mapped, and the linker knows it by this path.
+    copy.keep();
     // SAFETY: by contract (`export_provider!`) the symbol of this name, which carries the major
     // version, is a static of this type. A foreign type is found out by `upgrade`, which checks the
     // header's magic string and abi_stable's own version before it reads on.

@@ -64,3 +64,58 @@ fn rendered(
         .collect();
     (!text.is_empty()).then(|| one_line(&text))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ccproxy_plugin_abi::LogField;
+    use std::sync::{Arc, Mutex};
+
+    #[derive(Clone, Default)]
+    struct Written(Arc<Mutex<Vec<u8>>>);
+
+    impl std::io::Write for Written {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn a_record_is_logged_with_its_fields_and_spans_under_its_provider() {
+        let written = Written::default();
+        let writer = written.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .json()
+            .with_max_level(tracing::Level::INFO)
+            .with_writer(move || writer.clone())
+            .finish();
+        tracing::subscriber::with_default(subscriber, || {
+            assert!(enabled(level::WARN) && !enabled(level::DEBUG));
+            forward(
+                &"acme".parse().unwrap(),
+                &LogRecord {
+                    level: level::WARN,
+                    target: "acme::token".into(),
+                    file: "plugin.rs".into(),
+                    line: 7,
+                    message: "token\nrenewed".into(),
+                    fields: RSlice::from_slice(&[LogField { name: "status".into(), value: "200".into() }]),
+                    spans: RSlice::from_slice(&[LogField { name: "renew".into(), value: "try=2 ".into() }]),
+                },
+            );
+        });
+        let line: serde_json::Value = serde_json::from_slice(&written.0.lock().unwrap()).unwrap();
+        let fields = &line["fields"];
+        assert_eq!(line["level"], "WARN");
+        assert_eq!(fields["provider"], "acme");
+        assert_eq!(fields["module"], "acme::token");
+        assert_eq!(fields["message"], "token renewed");
+        assert_eq!(fields["fields"], "status=200");
+        assert_eq!(fields["spans"], "renew{try=2}:");
+    }
+}

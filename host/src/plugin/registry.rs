@@ -32,8 +32,6 @@ use crate::vault::Transaction;
 /// A refusal is repeated for so long before the file is looked at again: requests may come in
 /// thousands, and a person who mends the file should not have to wait.
 const REFUSED_FOR: Duration = Duration::from_secs(2);
-/// A cell that has not answered for so long gets a new image beside it.
-const REPLACE_STALLED: Duration = Duration::from_secs(30);
 
 /// Where plugins are, and what may load.
 #[derive(Clone, Debug)]
@@ -121,13 +119,13 @@ impl Registry {
     ///
     /// One whose thread is stuck for long gets a replacement from the same file.
     pub async fn load(&self, id: &Name) -> Result<Arc<Plugin>, Fault> {
-        if let Some(plugin) = self.get(id).filter(|plugin| !is_stuck(plugin)) {
+        if let Some(plugin) = self.get(id).filter(|plugin| !self.is_stuck(plugin)) {
             return Ok(plugin);
         }
         let turn = self.state().turns.entry(id.clone()).or_default().clone();
         let _turn = turn.lock().await;
         let serving = self.get(id);
-        if let Some(plugin) = serving.as_ref().filter(|plugin| !is_stuck(plugin)) {
+        if let Some(plugin) = serving.as_ref().filter(|plugin| !self.is_stuck(plugin)) {
             return Ok(plugin.clone());
         }
         match (self.load_anew(id).await, serving) {
@@ -287,6 +285,10 @@ impl Registry {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn is_stuck(&self, plugin: &Plugin) -> bool {
+        matches!(plugin.condition(), Condition::Stalled { since } if since >= self.config.limits.replace)
+    }
+
     async fn load_anew(&self, id: &Name) -> Result<Arc<Plugin>, Fault> {
         let repeated = self.state().refused.get(id).filter(|(at, _)| at.elapsed() < REFUSED_FOR).cloned();
         if let Some((_, refusal)) = repeated {
@@ -350,10 +352,6 @@ impl Registry {
         let scored = ids.map(|known| (strsim::jaro_winkler(known.as_str(), id.as_str()), known));
         scored.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
     }
-}
-
-fn is_stuck(plugin: &Plugin) -> bool {
-    matches!(plugin.condition(), Condition::Stalled { since } if since >= REPLACE_STALLED)
 }
 
 /// An issuer that loads its plugin when the first credential is wanted, and follows replacements.

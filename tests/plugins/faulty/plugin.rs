@@ -17,6 +17,8 @@ pub struct Settings {
     upstream: Option<String>,
     /// Where `acquire` asks for its token, if not in the record.
     token_url: Option<String>,
+    /// What `probe` reads with the connection's own credential.
+    me_url: Option<String>,
     /// A secret reference: `acquire` answers with it.
     key: Option<SecretRef>,
 }
@@ -209,6 +211,12 @@ impl Provider for Faulty {
 
     async fn probe(&self, connection: &Conn, record: Option<&StoredToken>) -> Result<Account> {
         connection.settings.probe.perform(&connection.host).await?;
+        if let Some(url) = &connection.settings.me_url {
+            let request = Request::get(url.as_str()).header("authorization", "Bearer my own");
+            let answer = connection.http_as(&Target::default(), request).await?;
+            let subject = String::from_utf8_lossy(&answer.body).into_owned();
+            return Ok(Account { subject, ..Account::default() });
+        }
         let subject = record.map_or("nobody", |_| "ann").into();
         Ok(Account { subject, ..Account::default() })
     }

@@ -200,11 +200,15 @@ pub(super) fn field(prepared: &Prepared) -> &str {
     prepared.fields[0].1.to_str().unwrap()
 }
 
-/// Replaces bytes of a file by others of the same length.
+/// Replaces bytes of a file by others of the same length, wherever they are.
 pub(super) fn patch(file: &Path, from: &str, to: &str) {
     assert_eq!(from.len(), to.len());
     let mut bytes = fs::read(file).unwrap();
-    let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
-    bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+    let places = bytes.windows(from.len()).enumerate().filter(|(_, window)| *window == from.as_bytes());
+    let places: Vec<_> = places.map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "{from} is nowhere in there");
+    for at in places {
+        bytes[at..at + from.len()].copy_from_slice(to.as_bytes());
+    }
     fs::write(file, bytes).unwrap();
 }
