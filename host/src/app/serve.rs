@@ -4,18 +4,22 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, AdminSocket};
 use crate::config::{self, Config, ListenAddress};
+use crate::credential::{Acquire as _, Prepared, Reason};
 use crate::fault::{Code, Fault};
 use crate::guard::{Access, Guard};
 use crate::hook::{Event, HookSink as _, Hooks, Kind, log_events};
-use crate::plugin::Registry;
+use crate::model::{ConnectionId, CredentialKey, Target};
+use crate::plugin::{Authenticated, Registry};
 use crate::proxy::{BindError, ListenerSpec, ListenerUrl, Proxy, ProxyConfig, Running};
-use crate::route::RouteTable;
+use crate::route::{Forward, RouteTable};
+use crate::upstream::Base;
 use crate::vault::Watch;
 
 use super::routes::{self, SharedTable};
@@ -95,6 +99,9 @@ impl App {
             table,
             rebuilding: Mutex::default(),
         });
+        let authenticated: Arc<dyn Authenticated> = serving.clone();
+        // Set once: this app serves once.
+        let _ = serving.app.registry().services().authenticated.set(Arc::downgrade(&authenticated));
         serving.rebuild_routes().await?;
         let running = proxy.serve().map_err(BindError::Workers)?;
         let admin = socket.ok().map(|socket| tokio::spawn(admin::serve(socket, control::control(&serving))));
@@ -137,6 +144,32 @@ impl Serving {
         let table = self.app.route_table().await?;
         self.table.store(Arc::new(table));
         Ok(())
+    }
+}
+
+/// For requests that a plugin makes with a connection's own credential.
+impl Authenticated for Serving {
+    fn upstreams(&self, connection: &ConnectionId) -> Vec<Base> {
+        let table = self.table();
+        let own = table.routes().filter(|route| route.connection.as_ref() == Some(connection));
+        let bases = own.filter_map(|route| match &route.forward {
+            Forward::To(destination) => Some(destination.base.clone()),
+            Forward::Nowhere(_) => None,
+        });
+        bases.collect()
+    }
+
+    fn credential(
+        &self,
+        connection: &ConnectionId,
+        target: &Target,
+    ) -> BoxFuture<'static, Result<Arc<Prepared>, Fault>> {
+        let key = CredentialKey { connection: connection.clone(), target: target.clone() };
+        let credentials = self.app.credentials.clone();
+        Box::pin(async move {
+            let cell = credentials.cell(&key);
+            credentials.acquire(&cell, Reason::Missing).await
+        })
     }
 }
 

@@ -47,17 +47,12 @@ fn line(notice: &Notice) {
     }
 }
 
-/// What an operator wants to see without asking is a warning or information; traffic is not.
+/// What an operator wants to see without asking is a warning or information; traffic is not, and
+/// starts, stops and loaded plugins have lines of their own.
 fn level(kind: Kind) -> Level {
     match kind {
         Kind::PluginError | Kind::OauthError | Kind::ConnectionReauthRequired => Level::WARN,
-        Kind::AppStartup
-        | Kind::AppReady
-        | Kind::AppShutdown
-        | Kind::PluginLoaded
-        | Kind::PluginUnloaded
-        | Kind::ConnectionExpiring
-        | Kind::ConnectionRecovered => Level::INFO,
+        Kind::ConnectionExpiring | Kind::ConnectionRecovered => Level::INFO,
         _ => Level::DEBUG,
     }
 }
