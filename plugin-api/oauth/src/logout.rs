@@ -27,7 +27,7 @@ where
         }
         (_, Some(Err(error))) => (false, left(&error)),
         (Some(record), Some(Ok(client))) => match revoke(connection, record, &client).await {
-            Ok(()) => (true, "revoked at the authorization server".to_owned()),
+            Ok(()) => (true, String::new()),
             Err(error) => (false, left(&error)),
         },
     };
