@@ -138,10 +138,6 @@ impl Keeper {
     fn failed(&self, key: &CredentialKey, connection: &Connection, generation: u64, fault: Fault) -> Fault {
         let now = self.moment();
         let mut book = self.book();
-        if fault.code == Code::NotLoggedIn {
-            book.login(&key.connection).seen = Some(generation);
-            book.clear(&key.connection);
-        }
         if fault.code.is_transient() {
             book.login(&key.connection).backoff.fail(&fault, now.mono, chance());
         }

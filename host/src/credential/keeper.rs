@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
 use super::book::{Book, Decision, Flight, Order, Outcome, rejected_again};
+use super::landing::Landing;
 use super::schedule::Moment;
 use super::timer;
 use super::{Acquire, Cell, Policy, Providers, Reason};
@@ -71,7 +72,7 @@ pub(super) struct Keeper {
     pub(super) wake: Arc<Notify>,
     pub(super) calls: AtomicU64,
     pub(super) flushing: AtomicBool,
-    in_flight: watch::Sender<usize>,
+    pub(super) in_flight: watch::Sender<usize>,
 }
 
 impl Credentials {
@@ -250,12 +251,9 @@ impl Keeper {
             }
         }
         book.login(&key.connection).flights += 1;
-        self.in_flight.send_modify(|flights| *flights += 1);
-        let landing = Landing { keeper: Arc::clone(self), key: key.clone(), sender, left: false };
-        self.control.spawn(async move {
-            let outcome = landing.keeper.fly(&landing.key, order).await;
-            landing.send(outcome);
-        });
+        let (keeper, key) = (Arc::clone(self), key.clone());
+        let landing = Landing::new(Arc::clone(self), key.clone(), sender);
+        self.control.spawn(async move { landing.send(keeper.fly(&key, order).await) });
         flight
     }
 
@@ -271,46 +269,6 @@ impl Keeper {
 impl Drop for Keeper {
     fn drop(&mut self) {
         self.wake.notify_one();
-    }
-}
-
-/// Ends a flight however it ends: with an outcome, by a panic, or with the runtime.
-struct Landing {
-    keeper: Arc<Keeper>,
-    key: CredentialKey,
-    sender: watch::Sender<Option<Outcome>>,
-    left: bool,
-}
-
-impl Landing {
-    fn send(mut self, outcome: Outcome) {
-        // Out of the book first: whoever comes now finds the cell filled, or makes a call of its own.
-        self.leave();
-        self.sender.send_replace(Some(outcome));
-    }
-
-    fn leave(&mut self) {
-        if std::mem::replace(&mut self.left, true) {
-            return;
-        }
-        let mut book = self.keeper.book();
-        if let Some(slot) = book.slots.get_mut(&self.key) {
-            slot.flight = None;
-        }
-        let login = book.login(&self.key.connection);
-        login.flights -= 1;
-        if login.flights == 0 && std::mem::take(&mut login.recheck) {
-            let (keeper, id) = (Arc::clone(&self.keeper), self.key.connection.clone());
-            self.keeper.control.spawn(async move { keeper.reconcile(&id).await });
-        }
-    }
-}
-
-impl Drop for Landing {
-    fn drop(&mut self) {
-        self.leave();
-        self.keeper.in_flight.send_modify(|flights| *flights -= 1);
-        self.keeper.wake.notify_one();
     }
 }
 

@@ -11,6 +11,7 @@ mod cell;
 mod flight;
 mod issuer;
 mod keeper;
+mod landing;
 mod policy;
 mod schedule;
 mod standing;

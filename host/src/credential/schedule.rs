@@ -39,11 +39,6 @@ impl Due {
         now.wall >= self.0.wall || now.mono >= self.0.mono
     }
 
-    /// Reached by the time a token was in use, although the wall clock disagrees: it was set back.
-    pub(super) fn is_reached_only_by_use(self, now: Moment) -> bool {
-        now.mono >= self.0.mono && now.wall < self.0.wall
-    }
-
     pub(super) fn left(self, now: Moment) -> Duration {
         now.wall.until(self.0.wall).min(self.0.mono.saturating_duration_since(now.mono))
     }
@@ -128,6 +123,6 @@ mod tests {
             |wall: i64, mono: u64| Moment { wall: UnixMillis(wall * 1000), mono: now.mono + seconds(mono) };
         assert!(!due.is_reached(at(99, 99)));
         assert!(due.is_reached(at(3600, 0)), "suspended, or set forward");
-        assert!(due.is_reached_only_by_use(at(-3600, 100)), "set back");
+        assert!(due.is_reached(at(-3600, 100)), "set back");
     }
 }

@@ -61,20 +61,17 @@ impl Keeper {
     fn renew(self: &Arc<Self>, book: &mut Book, key: &CredentialKey, now: Moment) {
         let blocked = book.blocked(key, now.mono).and_then(|fault| fault.retry_after);
         let Some(slot) = book.slots.get_mut(key) else { return };
-        let Some(due) = slot.due.take() else { return };
+        slot.due = None;
         if let Some(left) = blocked {
             slot.due = Some(now.after(left));
             return;
         }
         let latest = slot.cell.latest();
-        let left = latest.as_ref().and_then(|prepared| Some(now.wall.until(prepared.expires_at?)));
-        let order = Order {
-            reason: Reason::Scheduled,
-            // More than ours has left: only another process's newer token will do instead of a new one.
-            min_ttl: left.unwrap_or_default().saturating_add(Duration::from_secs(1)),
-            // By the clock on the wall the stored token looks young: say that it is not.
-            rejected: latest.filter(|_| due.is_reached_only_by_use(now)).map(|prepared| prepared.generation),
-        };
+        let left = latest.and_then(|prepared| Some(now.wall.until(prepared.expires_at?)));
+        // More than ours has left, so that only another process's newer token will do instead of a new
+        // one: the clock may have been set back since, and ours look young.
+        let min_ttl = left.unwrap_or_default().saturating_add(Duration::from_secs(1));
+        let order = Order { reason: Reason::Scheduled, min_ttl, rejected: None };
         self.launch(book, key, order);
     }
 

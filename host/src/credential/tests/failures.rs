@@ -38,6 +38,8 @@ async fn while_a_provider_is_down_a_live_token_serves_and_a_dead_one_never() {
     assert!(cell.live(host.provider.clock.now()).is_some(), "it came back without a request");
     assert_eq!(state(&host), State::Ok);
     assert_eq!(host.told(), [Kind::ConnectionExpiring, Kind::ConnectionRecovered]);
+    let live = host.credentials.status(&id("azure"));
+    assert_eq!((live.failures, live.problem), (0, None));
 }
 
 #[tokio::test(start_paused = true)]

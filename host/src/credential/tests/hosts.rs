@@ -59,6 +59,30 @@ async fn a_token_rejected_in_two_hosts_is_renewed_by_one() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_rejection_is_not_satisfied_by_a_call_that_was_for_less() {
+    let (state, provider) = (state_dir(), provider());
+    let (one, two) = (host(&state, &provider), host(&state, &provider));
+    let (here, there) = (one.cell("azure"), two.cell_for("azure", scope("other")));
+    let generation = one.request(&here).await.unwrap();
+    sleep(Duration::from_secs(60)).await;
+    // The other host has the lock, a mere look at the store waits for it, and the rejection joins that.
+    let (other, look, renewed) = tokio::join!(
+        two.request(&there),
+        async {
+            sleep(Duration::from_millis(100)).await;
+            one.get(&here, Reason::Scheduled).await
+        },
+        async {
+            sleep(Duration::from_millis(200)).await;
+            one.get(&here, Reason::Rejected { generation }).await
+        },
+    );
+    assert_eq!((other.is_ok(), look), (true, Ok(generation)));
+    assert!(renewed.unwrap() > generation);
+    assert_eq!(provider.calls(), 3);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_step_is_told_by_the_host_that_took_it() {
     let (state, provider) = (state_dir(), provider());
     let hosts = [host(&state, &provider), host(&state, &provider)];
@@ -102,6 +126,17 @@ async fn a_login_by_another_process_replaces_what_is_served() {
     host.credentials.changed(&id("azure")).await;
     assert!(cell.latest().is_none());
     assert!(host.request(&cell).await.unwrap() > old);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_login_nobody_gave_notice_of_is_noticed_by_the_next_call() {
+    let (state, provider) = (state_dir(), provider());
+    let host = host(&state, &provider);
+    let cells = [host.cell("azure"), host.cell_for("azure", scope("more"))];
+    host.request(&cells[0]).await.unwrap();
+    log_in(&Vault::open(state.path()).unwrap(), "azure").await;
+    host.request(&cells[1]).await.unwrap();
+    assert!(cells[0].latest().is_none(), "another account's token would be served on");
 }
 
 #[tokio::test(start_paused = true)]
