@@ -17,7 +17,7 @@ use super::send::{Answer, Sending};
 use super::source::Source;
 use super::worker::Worker;
 use super::{own, tunnel};
-use crate::credential::{Cell, Prepared, Reason};
+use crate::credential::{Acquire, Cell, Prepared, Reason};
 use crate::message::{ResponseHead, Via};
 use crate::model::UnixMillis;
 use crate::proxy::{Decision, subject};
@@ -107,11 +107,7 @@ impl Forwarding<'_> {
         if let Some(live) = cell.live(UnixMillis::now()) {
             return Ok(live);
         }
-        let acquired = self.worker.shared.acquire.acquire(cell, Reason::Missing);
-        match tokio::time::timeout(CREDENTIAL_WAIT, acquired).await {
-            Ok(acquired) => acquired.map_err(Refusal::Credential),
-            Err(_) => Err(Refusal::CredentialTimeout),
-        }
+        acquired(&*self.worker.shared.acquire, cell, Reason::Missing).await
     }
 
     /// A credential newer than the rejected one, if the request can be sent again with it. If it
@@ -127,8 +123,7 @@ impl Forwarding<'_> {
             });
             return None;
         }
-        let acquired = tokio::time::timeout(CREDENTIAL_WAIT, shared.acquire.acquire(cell, reason)).await;
-        let renewed = acquired.ok().and_then(Result::ok)?;
+        let renewed = acquired(&*shared.acquire, cell, reason).await.ok()?;
         (renewed.generation != rejected.generation).then_some(renewed)
     }
 
@@ -176,6 +171,14 @@ impl Forwarding<'_> {
     }
 }
 
+/// The slow path of the credential stage, with an end. The refresh itself goes on.
+async fn acquired(acquire: &dyn Acquire, cell: &Arc<Cell>, reason: Reason) -> Result<Arc<Prepared>, Refusal> {
+    match tokio::time::timeout(CREDENTIAL_WAIT, acquire.acquire(cell, reason)).await {
+        Ok(acquired) => acquired.map_err(Refusal::Credential),
+        Err(_) => Err(Refusal::CredentialTimeout),
+    }
+}
+
 fn rejected(answer: &Answer, credential: &Prepared, is_replay: bool) -> bool {
     let status = answer.response.status().as_u16();
     rejection(status, credential, is_replay, UnixMillis::now()) == Rejection::Renew
@@ -212,4 +215,35 @@ impl Relayed {
 fn is_event_stream<B>(response: &Response<B>) -> bool {
     let media = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     media.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::Pin;
+
+    use crate::fault::Fault;
+    use crate::model::{ConnectionId, CredentialKey, Target};
+
+    struct Never;
+
+    impl Acquire for Never {
+        fn acquire<'a>(
+            &'a self,
+            _: &'a Arc<Cell>,
+            _: Reason,
+        ) -> Pin<Box<dyn Future<Output = Result<Arc<Prepared>, Fault>> + Send + 'a>> {
+            Box::pin(std::future::pending())
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_waits_half_a_minute_for_a_credential_and_no_longer() {
+        let connection = ConnectionId::global("up".parse().unwrap());
+        let cell = Arc::new(Cell::new(CredentialKey { connection, target: Target::default() }));
+        let start = tokio::time::Instant::now();
+        let refusal = acquired(&Never, &cell, Reason::Missing).await.err();
+        assert_eq!(refusal, Some(Refusal::CredentialTimeout));
+        assert_eq!(start.elapsed(), CREDENTIAL_WAIT);
+    }
 }

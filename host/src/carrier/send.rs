@@ -137,8 +137,11 @@ impl Sending<'_> {
 
     /// Who is at fault when a request broke off.
     fn blame(&self, error: &hyper::Error) -> Refusal {
-        // A body that ends early is the client's doing; it will hardly read this.
-        if error.is_user() { Refusal::RequestTimeout } else { Refusal::UpstreamProtocol }
+        if error.is_user() {
+            Refusal::Malformed("the request body broke off or is not framed as announced")
+        } else {
+            Refusal::UpstreamProtocol
+        }
     }
 
     /// Ends when the upstream has had its time. It runs from the end of the request: an upload may

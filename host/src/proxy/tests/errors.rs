@@ -110,6 +110,20 @@ async fn an_upstream_that_does_not_speak_http_breaks_the_protocol() {
 }
 
 #[tokio::test]
+async fn a_broken_chunk_is_the_clients_fault_and_the_upstream_never_sees_an_end() {
+    for chunk in ["zz\r\n", "-1\r\n", "0x2\r\nab\r\n", "fffffffffffffffff\r\n"] {
+        let upstream = Upstream::start().await;
+        let plan = Plan::to(upstream.url(""));
+        let head =
+            format!("POST /up/ HTTP/1.1\r\nHost: AUTHORITY\r\nTransfer-Encoding: chunked\r\n\r\n{chunk}");
+        let seen = async { upstream.accept().await.read_to_end().await };
+        let (answer, seen) = tokio::join!(code(plan, &head), seen);
+        assert_eq!(answer, (400, "malformed_request".into()), "{chunk}");
+        assert!(!seen.contains("0\r\n\r\n"), "{chunk}: {seen}");
+    }
+}
+
+#[tokio::test]
 async fn an_upstream_that_stays_silent_runs_out_of_time() {
     let upstream = Upstream::start().await;
     let mut plan = Plan::to(upstream.url(""));
