@@ -2,6 +2,7 @@
 
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::manifest::Manifest;
 use super::refusal::Refusal;
@@ -29,7 +30,7 @@ pub(super) struct Found {
     /// From the manifest; from the file name if that is unreadable.
     pub(super) id: Option<Name>,
     /// Or why it cannot be loaded.
-    pub(super) manifest: Result<Manifest, Refusal>,
+    pub(super) manifest: Result<Arc<Manifest>, Refusal>,
 }
 
 /// All places in their order: those given, then what belongs to the executable, then the system's.
@@ -83,7 +84,7 @@ fn look(path: PathBuf, real: &Path, directory: &Path) -> Option<Found> {
         Err(_) => id_by_name(&path),
     };
     let safe = safety::check_directory(directory).and_then(|_| safety::check(&path));
-    Some(Found { path, id, manifest: safe.and(manifest) })
+    Some(Found { path, id, manifest: safe.and(manifest.map(Arc::new)) })
 }
 
 /// `libccproxy_provider_<id>.so`; Rust writes `_` for the `-` of a crate's name.

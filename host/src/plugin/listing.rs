@@ -60,7 +60,7 @@ pub struct Entry {
     pub reason: Option<String>,
     /// What to type.
     pub hint: Option<String>,
-    /// Of the file, or of what was loaded from it.
+    /// Of the file as it is now.
     pub sha256: Option<Digest>,
     /// What was pinned for this id.
     pub pin: Option<Pin>,
@@ -105,19 +105,9 @@ impl Survey<'_> {
 
     fn entry(&self, found: &Found) -> Entry {
         let serving = found.id.as_ref().and_then(|id| self.serving.get(id));
-        let is_this = |plugin: &Plugin| found.path.canonicalize().is_ok_and(|real| real == plugin.path());
-        let serving = serving.filter(|(plugin, _)| is_this(plugin));
-        let plugin = serving.map(|(plugin, _)| plugin);
-        let sha256 = match plugin {
-            Some(plugin) => Ok(plugin.sha256()),
-            None => Candidate::read(&found.path).map(|candidate| candidate.sha256),
-        };
+        let sha256 = Candidate::read(&found.path).map(|candidate| candidate.sha256);
         let pin = self.pins.as_ref().ok().zip(found.id.as_ref()).and_then(|(pins, id)| pins.get(id));
-        let manifest = match plugin {
-            Some(plugin) => Some(plugin.manifest().clone()),
-            None => found.manifest.as_ref().ok().cloned().map(Arc::new),
-        };
-        let standing = self.standing(found, plugin, &sha256, pin);
+        let standing = self.standing(found, serving.map(|(plugin, _)| &**plugin), &sha256, pin);
         let refusal = standing.as_ref().err();
         Entry {
             path: found.path.clone(),
@@ -127,7 +117,7 @@ impl Survey<'_> {
             hint: refusal.and_then(Refusal::hint),
             sha256: sha256.ok(),
             pin: pin.cloned(),
-            manifest,
+            manifest: found.manifest.as_ref().ok().cloned(),
             events_dropped: serving.map_or(0, |(_, lost)| *lost),
         }
     }
@@ -135,7 +125,7 @@ impl Survey<'_> {
     fn standing(
         &self,
         found: &Found,
-        plugin: Option<&Arc<Plugin>>,
+        serving: Option<&Plugin>,
         sha256: &Result<Digest, Refusal>,
         pin: Option<&Pin>,
     ) -> Result<PluginState, Refusal> {
@@ -147,20 +137,25 @@ impl Survey<'_> {
         if self.found.iter().find(usable).is_some_and(|first| first.path != found.path) {
             return Ok(PluginState::Shadowed);
         }
-        if let Some(refusal) = self.refused.get(id) {
-            return Err(refusal.clone());
+        let sha256 = sha256.clone()?;
+        if self.trust != Trust::Any {
+            self.pins.as_ref().map_err(Clone::clone)?;
         }
-        if let Some(plugin) = plugin {
+        // Before what serves: a changed file is news although the old image serves on.
+        trust::verdict(pin, self.trust, id, &found.path, sha256)?;
+        if let Some(plugin) = serving.filter(|plugin| plugin.sha256() == sha256) {
             return Ok(match plugin.condition() {
                 Condition::Serving => PluginState::Loaded,
                 Condition::Stalled { .. } => PluginState::Stalled,
                 Condition::Quarantined { .. } => PluginState::Quarantined,
             });
         }
-        if self.trust != Trust::Any {
-            self.pins.as_ref().map_err(Clone::clone)?;
+        match self.refused.get(id) {
+            // Those were decided anew just now.
+            None | Some(Refusal::Changed { .. } | Refusal::NotPinned { .. } | Refusal::Pins { .. }) => {
+                Ok(PluginState::Available)
+            }
+            Some(refusal) => Err(refusal.clone()),
         }
-        trust::verdict(pin, self.trust, id, &found.path, sha256.clone()?)?;
-        Ok(PluginState::Available)
     }
 }

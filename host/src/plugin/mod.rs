@@ -29,6 +29,7 @@ mod safety;
 mod services;
 mod steps;
 mod trust;
+mod watch;
 
 pub use cell::{Condition, Limits};
 pub use listing::{Entry, PluginState};
@@ -42,6 +43,7 @@ pub use registry::{Registry, RegistryConfig};
 pub use services::{Authenticated, Secrets, Services};
 pub use steps::NewGrant;
 pub use trust::{Digest, Pin, Trust};
+pub use watch::PluginWatch;
 
 #[cfg(test)]
 mod tests;

@@ -27,6 +27,8 @@ use crate::model::{Connection, Name};
 use crate::secret::Secret;
 use crate::vault::{Account, GrantView, Transaction};
 
+/// What a plugin may answer on a path of its own. Section 2 of the interface.
+const MAX_ANSWER: usize = 1 << 20;
 /// Settings schemas are some KiB.
 const MAX_SCHEMA: usize = 1 << 20;
 
@@ -496,6 +498,9 @@ fn answer(plugin: &Name, said: abi::HttpResponse) -> Result<Answer, Fault> {
         |what: &str| Fault::new(Code::InvalidResponse, format!("plugin `{plugin}` answered with {what}"));
     let status = http::StatusCode::from_u16(said.status).ok().filter(|status| status.as_u16() >= 200);
     let status = status.ok_or_else(|| odd("a status that cannot be sent"))?;
+    if said.body.len() > MAX_ANSWER {
+        return Err(odd("more than 1 MiB"));
+    }
     let mut headers = http::HeaderMap::new();
     for field in said.headers {
         let name =

@@ -23,6 +23,7 @@ use super::refusal::Refusal;
 use super::report::plugin_event;
 use super::services::Services;
 use super::trust::{Pins, Trust};
+use super::watch::PluginWatch;
 use crate::credential::{Issuer, Prepared, Want};
 use crate::fault::{Code, Fault};
 use crate::hook::Kind;
@@ -100,7 +101,7 @@ impl Registry {
             if let Ok(manifest) = &found.manifest
                 && !self.config.disabled.contains(&manifest.id)
             {
-                manifests.entry(manifest.id.clone()).or_insert_with(|| Arc::new(manifest.clone()));
+                manifests.entry(manifest.id.clone()).or_insert_with(|| manifest.clone());
             }
         }
         // What serves says what counts, also when its file is gone or new.
@@ -134,24 +135,28 @@ impl Registry {
         }
     }
 
-    /// Loads everything that may load. What failed is in the log and in [`Self::entries`].
+    /// Loads everything that may load, for a host that starts to serve. What failed is in the log and
+    /// in [`Self::entries`].
     pub async fn load_all(&self) {
-        for id in self.manifests().into_keys() {
-            if let Err(fault) = self.load(&id).await {
-                tracing::warn!(provider = %id, error = %fault.message, "a plugin is not loaded");
-            }
+        if self.config.trust == Trust::Any {
+            tracing::warn!("plugins.trust is `any`: whatever lies in a plugin directory is loaded");
         }
+        let ids: Vec<_> = self.manifests().into_keys().collect();
+        futures_util::future::join_all(ids.iter().map(|id| self.load_or_warn(id))).await;
     }
 
     /// Loads the plugins that want to hear events, for a host that starts to serve.
     pub async fn load_listeners(&self) {
         for (id, manifest) in self.manifests() {
-            if listen::mask(&manifest.events) != 0
-                && let Err(fault) = self.load(&id).await
-            {
-                tracing::warn!(provider = %id, error = %fault.message, "a plugin is not loaded");
+            if listen::mask(&manifest.events) != 0 {
+                self.load_or_warn(&id).await;
             }
         }
+    }
+
+    /// Watches directories and pins, for a host that serves.
+    pub fn watch(self: &Arc<Self>) -> PluginWatch {
+        PluginWatch::new(self.clone())
     }
 
     /// Who issues credentials of this provider; loads its plugin at the first call.
@@ -283,6 +288,21 @@ impl Registry {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where plugins are searched.
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
+        self.places.iter().map(|place| place.directory.clone()).collect()
+    }
+
+    pub(super) fn pins_path(&self) -> &Path {
+        self.pins.path()
+    }
+
+    async fn load_or_warn(&self, id: &Name) {
+        if let Err(fault) = self.load(id).await {
+            tracing::warn!(provider = %id, error = %fault.message, "a plugin is not loaded");
+        }
     }
 
     fn is_stuck(&self, plugin: &Plugin) -> bool {

@@ -106,6 +106,10 @@ impl Pins {
         Self { path }
     }
 
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// Whether these bytes may load as `id`. Under [`Trust::Tofu`] the first ones are pinned here.
     pub(super) fn decide(&self, trust: Trust, id: &Name, path: &Path, found: Digest) -> Result<(), Refusal> {
         let pins = if trust == Trust::Any { BTreeMap::new() } else { self.read()? };
@@ -287,17 +291,17 @@ mod tests {
     fn the_list_is_private_and_a_damaged_one_trusts_nobody() {
         let (_home, pins) = pins();
         decide(&pins, Trust::Tofu, b"x").unwrap();
-        assert_eq!(fs::metadata(&pins.path).unwrap().mode() & 0o777, 0o600);
-        fs::write(&pins.path, "{").unwrap();
+        assert_eq!(fs::metadata(pins.path()).unwrap().mode() & 0o777, 0o600);
+        fs::write(pins.path(), "{").unwrap();
         assert!(matches!(decide(&pins, Trust::Tofu, b"x"), Err(Refusal::Pins { .. })));
-        assert_eq!(fs::read(&pins.path).unwrap(), b"{", "and it is kept for a person to look at");
+        assert_eq!(fs::read(pins.path()).unwrap(), b"{", "and it is kept for a person to look at");
     }
 
     #[test]
     fn a_list_that_others_could_write_is_not_believed() {
         let (_home, pins) = pins();
         decide(&pins, Trust::Tofu, b"x").unwrap();
-        fs::set_permissions(&pins.path, fs::Permissions::from_mode(0o666)).unwrap();
+        fs::set_permissions(pins.path(), fs::Permissions::from_mode(0o666)).unwrap();
         assert!(matches!(decide(&pins, Trust::Tofu, b"x"), Err(Refusal::Unsafe { .. })));
     }
 

@@ -159,6 +159,25 @@ async fn a_changed_file_is_refused_until_it_is_trusted_and_the_old_one_serves_on
 }
 
 #[tokio::test]
+async fn a_running_host_notices_what_another_process_trusted() {
+    let bench = Bench::with_faulty();
+    let registry = bench.registry();
+    let old = registry.load(&faulty()).await.unwrap();
+    let mut watch = registry.watch();
+    let file = bench.file("faulty.so");
+    let mut bytes = fs::read(&file).unwrap();
+    bytes.push(0);
+    fs::write(&file, bytes).unwrap();
+    tokio::time::timeout(PATIENCE, watch.changed()).await.unwrap();
+    assert_eq!(registry.entries()[0].state, PluginState::Refused);
+
+    bench.registry().trust(&file).unwrap();
+    tokio::time::timeout(PATIENCE, watch.changed()).await.unwrap();
+    assert_ne!(registry.get(&faulty()).unwrap().sha256(), old.sha256());
+    assert_eq!(registry.entries()[0].state, PluginState::Loaded);
+}
+
+#[tokio::test]
 async fn what_is_not_pinned_waits_for_a_person() {
     let bench = Bench { trust: Trust::Pinned, ..Bench::with_faulty() };
     let registry = bench.registry();
