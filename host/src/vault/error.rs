@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use crate::fault::{Code, Fault};
 use crate::model::ConnectionId;
@@ -93,7 +94,8 @@ impl StoreError {
 
 impl From<StoreError> for Fault {
     fn from(error: StoreError) -> Self {
-        let fault = Self::new(Code::Storage, error.to_string());
+        let again = matches!(error, StoreError::Locked(_)).then_some(Duration::from_secs(5));
+        let fault = Self::new(Code::Storage, error.to_string()).retry_after(again);
         match error.hint() {
             Some(hint) => fault.hint(hint),
             None => fault,

@@ -27,7 +27,9 @@ async fn a_lock_is_waited_for_only_so_long_and_names_no_secret() {
     for waiting in [&vault, &other] {
         let brief = Duration::from_millis(30);
         let refused = waiting.begin_within(&id("github"), owner("github"), Purpose::Login, brief).await;
-        assert_eq!(refused.err().unwrap().message, "the grant of `github` is in use by another process");
+        let fault = refused.err().unwrap();
+        assert!(fault.retry_after.is_some());
+        assert_eq!(fault.message, "the grant of `github` is in use by another process");
     }
     // Another connection's is free meanwhile.
     store(&other, "azure", "{}").await;
