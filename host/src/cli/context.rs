@@ -94,23 +94,25 @@ impl Context {
         Ok(web.unwrap_or_else(|| "http://127.0.0.1:8462".into()))
     }
 
-    /// The settings schema of the provider that a login would use. Nothing if it cannot be told yet:
-    /// the login itself will say why.
-    pub(super) async fn provider_schema(&self, target: &str) -> Option<ProviderSchema> {
-        let app = self.app().ok()?;
+    /// The settings schema of the provider that a login would use.
+    pub(super) async fn provider_schema(&self, target: &str) -> Result<ProviderSchema, CliError> {
+        let app = self.app()?;
         let config = app.config();
         let manifests = app.registry().manifests();
         let known = login::Known {
             connections: config.resolved.connections.iter().map(|(id, own)| (id, &own.provider)).collect(),
             providers: manifests.iter().map(|(id, manifest)| (id, manifest.presets.as_slice())).collect(),
         };
-        let provider = match login::resolve(target, None, &known).ok()? {
-            Target::Existing(id) => config.resolved.connections.get(&id)?.provider.clone(),
+        let provider = match login::resolve(target, None, &known)? {
+            Target::Existing(id) => {
+                let own = config.resolved.connections.get(&id);
+                own.expect("only a configured connection resolves to itself").provider.clone()
+            }
             Target::New { provider, .. } => provider,
         };
-        let plugin = app.registry().load(&provider).await.ok()?;
+        let plugin = app.registry().load(&provider).await?;
         let aliases = plugin.manifest().aliases.clone();
-        Some((provider.to_string(), plugin.settings_schema().clone(), aliases))
+        Ok((provider.to_string(), plugin.settings_schema().clone(), aliases))
     }
 }
 

@@ -4,7 +4,6 @@ use std::io::{self, IsTerminal, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde::Serialize;
-use serde_json::json;
 
 use super::error::CliError;
 
@@ -122,13 +121,20 @@ impl Output {
 }
 
 fn error_document(error: &CliError) -> String {
-    json!({
-        "schema": "ccproxy.error/1",
-        "code": error.code,
-        "message": error.message,
-        "hint": error.hint,
-    })
-    .to_string()
+    #[derive(Serialize)]
+    struct Document<'a> {
+        schema: &'static str,
+        code: &'static str,
+        message: &'a str,
+        hint: Option<&'a str>,
+    }
+    let document = Document {
+        schema: "ccproxy.error/1",
+        code: error.code,
+        message: &error.message,
+        hint: error.hint.as_deref(),
+    };
+    serde_json::to_string(&document).expect("text is always JSON")
 }
 
 fn error_text(error: &CliError, colour: bool) -> String {
@@ -167,6 +173,7 @@ pub fn table(rows: &[Vec<String>]) -> String {
 mod tests {
     use super::*;
     use pretty_assertions::assert_eq;
+    use serde_json::json;
 
     #[test]
     fn an_error_is_prose_or_a_document() {

@@ -29,9 +29,14 @@ pub(super) async fn parse(arguments: Vec<OsString>) -> Result<Option<Parsed>, Cl
     let first = Cli::command().try_get_matches_from(&arguments);
     let (matches, flags) = match first {
         Ok(matches) => (Ok(matches), SettingFlags::default()),
-        Err(error) => match loose_login(&arguments) {
-            Some(login) if needs_flags(error.kind()) => {
-                let flags = flags_of(&login).await;
+        Err(error) => match (loose_login(&arguments), error.kind()) {
+            (Some(login), ErrorKind::UnknownArgument) => {
+                let flags = flags_of(&login).await?;
+                (with_flags(&flags).try_get_matches_from(&arguments), flags)
+            }
+            // Help is not withheld because the provider is unknown or cannot be loaded.
+            (Some(login), ErrorKind::DisplayHelp) => {
+                let flags = flags_of(&login).await.unwrap_or_default();
                 (with_flags(&flags).try_get_matches_from(&arguments), flags)
             }
             _ => (Err(error), SettingFlags::default()),
@@ -48,11 +53,6 @@ pub(super) async fn parse(arguments: Vec<OsString>) -> Result<Option<Parsed>, Cl
         }
         Err(error) => Err(error.into()),
     }
-}
-
-/// What the provider's own flags can mend: an unknown one, or a help text without them.
-fn needs_flags(kind: ErrorKind) -> bool {
-    matches!(kind, ErrorKind::UnknownArgument | ErrorKind::DisplayHelp)
 }
 
 /// A login, read without knowing its provider's flags.
@@ -86,13 +86,9 @@ fn with_flags(flags: &SettingFlags) -> clap::Command {
     })
 }
 
-/// The flags of the provider that is meant. No flags if it cannot be told or has no plugin: the
-/// parser then says which flag it does not know.
-async fn flags_of(login: &LooseLogin) -> SettingFlags {
-    let context = Context::new(login.global.clone());
-    let Some(target) = login_flags::target(&login.words) else { return SettingFlags::default() };
-    match context.provider_schema(target).await {
-        Some((provider, schema, aliases)) => SettingFlags::of(&provider, &schema, &aliases),
-        None => SettingFlags::default(),
-    }
+/// The flags of the provider that is meant.
+async fn flags_of(login: &LooseLogin) -> Result<SettingFlags, CliError> {
+    let Some(target) = login_flags::target(&login.words) else { return Ok(SettingFlags::default()) };
+    let (provider, schema, aliases) = Context::new(login.global.clone()).provider_schema(target).await?;
+    Ok(SettingFlags::of(&provider, &schema, &aliases))
 }

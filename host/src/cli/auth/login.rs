@@ -244,7 +244,7 @@ fn summary(done: &LoggedIn, base: &str, now: UnixMillis) -> Vec<String> {
 fn failed(failure: LoginFailure, options: &LoginOptions) -> CliError {
     let again = |rest: &str| format!("ccproxy auth login {}{rest}", options.target);
     match failure {
-        LoginFailure::Target(error) => target_error(error),
+        LoginFailure::Target(error) => error.into(),
         LoginFailure::Login(LoginError::Fault(fault)) if fault.code == Code::Cancelled => {
             CliError::cancelled("cancelled: nothing was saved")
         }
@@ -267,19 +267,21 @@ fn failed(failure: LoginFailure, options: &LoginOptions) -> CliError {
     }
 }
 
-fn target_error(error: TargetError) -> CliError {
-    let message = error.to_string();
-    match error {
-        TargetError::Unknown { nearest: Some(near), .. } => {
-            CliError::not_found(message).hint(format!("did you mean `{near}`?"))
-        }
-        TargetError::Unknown { providers, .. } if providers.is_empty() => CliError::not_found(message)
-            .hint("no plugin is installed: `ccproxy plugin list` says where they are looked for"),
-        TargetError::Unknown { providers, .. } => {
-            CliError::not_found(message).hint(format!("installed: {}", providers.join(", ")))
-        }
-        TargetError::OtherProvider { wanted, .. } => {
-            CliError::usage(message).hint(format!("ccproxy auth login {wanted} --connection ANOTHER-NAME"))
+impl From<TargetError> for CliError {
+    fn from(error: TargetError) -> Self {
+        let message = error.to_string();
+        match error {
+            TargetError::Unknown { nearest: Some(near), .. } => {
+                Self::not_found(message).hint(format!("did you mean `{near}`?"))
+            }
+            TargetError::Unknown { providers, .. } if providers.is_empty() => Self::not_found(message)
+                .hint("no plugin is installed: `ccproxy plugin list` says where they are looked for"),
+            TargetError::Unknown { providers, .. } => {
+                Self::not_found(message).hint(format!("installed: {}", providers.join(", ")))
+            }
+            TargetError::OtherProvider { wanted, .. } => {
+                Self::usage(message).hint(format!("ccproxy auth login {wanted} --connection ANOTHER-NAME"))
+            }
         }
     }
 }
@@ -387,8 +389,8 @@ mod tests {
             let providers = vec!["github".to_owned()];
             TargetError::Unknown { name: "x".into(), nearest: nearest.map(str::to_owned), providers }
         };
-        let error = target_error(unknown(Some("github")));
+        let error = CliError::from(unknown(Some("github")));
         assert_eq!((error.exit, error.hint.as_deref()), (Exit::NOT_FOUND, Some("did you mean `github`?")));
-        assert_eq!(target_error(unknown(None)).hint.as_deref(), Some("installed: github"));
+        assert_eq!(CliError::from(unknown(None)).hint.as_deref(), Some("installed: github"));
     }
 }
