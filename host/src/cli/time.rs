@@ -14,7 +14,7 @@ pub(super) fn roughly(duration: Duration) -> String {
     };
     match (days, hours, minutes) {
         (0, 0, 0) => format!("{seconds} s"),
-        (0, 0, _) => format!("{minutes} m"),
+        (0, 0, _) => two(minutes, "m", seconds % 60, "s"),
         (0, _, _) => two(hours, "h", minutes, "m"),
         _ => two(days, "d", hours, "h"),
     }
@@ -41,6 +41,7 @@ mod tests {
             (0, "0 s"),
             (42, "42 s"),
             (180, "3 m"),
+            (299, "4 m 59 s"),
             (3600, "1 h"),
             (18_720, "5 h 12 m"),
             (93_600, "1 d 2 h"),

@@ -26,7 +26,7 @@ pub(in crate::cli) struct TokenArgs {
     #[arg(long, value_name = "SCOPE")]
     scopes: Vec<String>,
     /// Refresh unless the token lives this much longer
-    #[arg(long, value_name = "DURATION", default_value = "5m", value_parser = parse_duration)]
+    #[arg(long, value_name = "DURATION", default_value = "30s", value_parser = parse_duration)]
     min_ttl: Duration,
     /// How to print it
     #[arg(long, value_enum, default_value_t = Format::Raw)]
