@@ -92,6 +92,9 @@ pub enum LoginError {
     /// Nobody finished it in time.
     #[error("nobody finished the login within {} s", .0.as_secs())]
     TimedOut(Duration),
+    /// Nobody entered the code while it was good.
+    #[error("nobody entered the code before it expired")]
+    CodeExpired,
     /// No flow can work.
     #[error(transparent)]
     NoFlow(#[from] NoFlow),
@@ -125,6 +128,10 @@ pub async fn drive<S: Steps>(
     let tab = run.tab.take().zip(run.redirect.take());
     match outcome {
         Ok(Ok(done)) => Ok(Finished { done, tab }),
+        // The server says that the code is void, and so does our clock: nobody entered it.
+        Ok(Err(fault)) if fault.code == Code::Timeout && run.poll_until.is_some() && !run.code_lives() => {
+            Err(LoginError::CodeExpired)
+        }
         Ok(Err(fault)) => {
             show(tab, Outcome::Failed { message: fault.message.clone() }).await;
             Err(fault.into())

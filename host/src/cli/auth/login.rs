@@ -252,6 +252,9 @@ fn failed(failure: LoginFailure, options: &LoginOptions) -> CliError {
         LoginFailure::Login(error @ LoginError::TimedOut(_)) => {
             CliError::try_again(error.to_string()).hint(again(" --timeout 30m"))
         }
+        LoginFailure::Login(error @ LoginError::CodeExpired) => {
+            CliError::try_again(error.to_string()).hint(again(""))
+        }
         LoginFailure::Login(LoginError::NoFlow(error)) => {
             let hint = match &error {
                 NoFlow::NotOffered { offered, .. } => {
