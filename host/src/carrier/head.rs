@@ -9,8 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request}
 use smallvec::SmallVec;
 
 use crate::credential::Prepared;
-use crate::guard::{is_client_credential, is_connection_specific};
-use crate::message::{Field, FieldSet, RequestHead, Version};
+use crate::message::{Field, FieldSet, RequestHead, Version, is_client_credential, is_connection_specific};
 use crate::refusal::Refusal;
 use crate::respond::{Relay, Reply};
 use crate::route::Destination;

@@ -3,7 +3,10 @@
 //! What is removed here is removed before the credential is attached, so nothing a client sends can
 //! collide with it, strip it (`Connection: authorization`, CVE-2025-48865) or shadow it (`X_Api_Key`).
 
-use crate::message::{Field, FieldSet, RequestHead, Version, folded_eq, token_list};
+use crate::message::{
+    Field, FieldSet, RequestHead, Version, canonical, folded_eq, has_prefix, is_client_credential,
+    is_connection_specific, is_one_of, token_list,
+};
 use crate::refusal::Refusal;
 
 /// What is left of the client's fields, and what they asked of this hop.
@@ -13,25 +16,6 @@ pub(super) struct Survivors {
     pub(super) te_trailers: bool,
 }
 
-/// Fields that end at this hop (RFC 9110 section 7.6.1) or that we write ourselves (`Host`, framing).
-const CONNECTION_SPECIFIC: [&[u8]; 11] = [
-    b"connection",
-    b"content-length",
-    b"expect",
-    b"host",
-    b"http2-settings",
-    b"keep-alive",
-    b"proxy-connection",
-    b"te",
-    b"trailer",
-    b"transfer-encoding",
-    b"upgrade",
-];
-
-/// Where clients put the dummy key their SDK demands.
-const CLIENT_CREDENTIALS: [&[u8]; 6] =
-    [b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"private-token", b"proxy-authorization"];
-
 /// Statements about the hop before us. No upstream may believe a client's, and ours are nobody's business.
 const FORWARDING: [&[u8]; 2] = [b"forwarded", b"x-real-ip"];
 const FORWARDING_PREFIXES: [&[u8]; 4] = [b"x-forwarded-", b"x-original-", b"x-rewrite-", b"proxy-"];
@@ -39,16 +23,6 @@ const FORWARDING_PREFIXES: [&[u8]; 4] = [b"x-forwarded-", b"x-original-", b"x-re
 /// What a browser says about the page behind a request. The page is ours or allowed; the upstream would
 /// only see a foreign site and refuse.
 const PAGE: [&[u8]; 2] = [b"origin", b"referer"];
-
-/// Whether a field ends at this hop, in requests and responses alike.
-pub fn is_connection_specific(name: &[u8]) -> bool {
-    is_one_of(name, &CONNECTION_SPECIFIC) || has_prefix(name, b"proxy-")
-}
-
-/// Whether a field is where clients put credentials of their own.
-pub fn is_client_credential(name: &[u8]) -> bool {
-    is_one_of(name, &CLIENT_CREDENTIALS)
-}
 
 /// Refuses requests whose body might be framed otherwise by somebody else (RFC 9112 section 6).
 pub(super) fn check_framing(head: &RequestHead<'_>) -> Result<(), Refusal> {
@@ -104,8 +78,9 @@ pub(super) fn survivors(head: &RequestHead<'_>) -> Result<Survivors, Refusal> {
 fn remove_nominated(all: &[Field<'_>], kept: &mut FieldSet) {
     let connection = all.iter().filter(|field| field.is("connection"));
     for nominated in connection.flat_map(|field| token_list(field.value)) {
+        let nominated = canonical(nominated);
         for (index, field) in all.iter().enumerate() {
-            if same_folded(field.name, nominated) {
+            if folded_eq(field.name, &nominated) {
                 kept.remove(index);
             }
         }
@@ -131,17 +106,4 @@ fn has_body(head: &RequestHead<'_>) -> bool {
 
 fn is_forwarding(name: &[u8]) -> bool {
     is_one_of(name, &FORWARDING) || FORWARDING_PREFIXES.iter().any(|prefix| has_prefix(name, prefix))
-}
-
-fn is_one_of(name: &[u8], names: &[&[u8]]) -> bool {
-    names.iter().any(|one| folded_eq(name, one))
-}
-
-fn has_prefix(name: &[u8], prefix: &[u8]) -> bool {
-    name.get(..prefix.len()).is_some_and(|start| folded_eq(start, prefix))
-}
-
-fn same_folded(one: &[u8], other: &[u8]) -> bool {
-    let fold = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    one.len() == other.len() && one.iter().map(fold).eq(other.iter().map(fold))
 }

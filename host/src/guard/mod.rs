@@ -12,7 +12,6 @@ use crate::message::{Entry, FieldSet, RequestHead, Via};
 use crate::refusal::Refusal;
 pub use authority::{Addressee, AllowedHost, InvalidHost};
 pub use browser::Preflight;
-pub use fields::{is_client_credential, is_connection_specific};
 
 /// The longest request target. Larger than any API's, small enough to scan.
 pub const MAX_TARGET: usize = 16 * 1024;

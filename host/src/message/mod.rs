@@ -4,9 +4,11 @@
 //! socket or an HTTP library's types. A carrier fills the views and carries the plans out.
 
 mod field;
+mod names;
 mod via;
 
-pub use field::{Field, FieldSet, folded_eq, token_list};
+pub use field::{Field, FieldSet, token_list};
+pub use names::{canonical, folded_eq, has_prefix, is_client_credential, is_connection_specific, is_one_of};
 pub use via::{Entry, Via};
 
 /// The protocol version of a message.

@@ -3,8 +3,9 @@
 use super::rewrite::{self, Links};
 use super::{ERROR_FIELD, REQUEST_ID_FIELD};
 use crate::credential::Prepared;
-use crate::guard::is_connection_specific;
-use crate::message::{Field, FieldSet, ResponseHead, folded_eq, token_list};
+use crate::message::{
+    Field, FieldSet, ResponseHead, canonical, folded_eq, has_prefix, is_connection_specific, token_list,
+};
 use crate::refusal::Refusal;
 use crate::route::{Cookies, Mount, Policy};
 use crate::upstream::Base;
@@ -91,7 +92,7 @@ fn stays_behind(field: &Field<'_>, policy: &Policy) -> bool {
     is_connection_specific(field.name)
         || NOT_FOR_OUR_ORIGIN.iter().any(|gone| field.is(gone))
         || policy.cookies == Cookies::Drop && is_cookie()
-        || field.name.get(..15).is_some_and(|start| start.eq_ignore_ascii_case(b"access-control-"))
+        || has_prefix(field.name, b"access-control-")
 }
 
 /// Whether a value contains the credential: a header that reflects the request would hand it to the client.
@@ -111,7 +112,7 @@ fn contains(value: &[u8], part: &[u8]) -> bool {
 fn remove_nominated(all: &[Field<'_>], kept: &mut FieldSet) {
     let connection = all.iter().filter(|field| field.is("connection"));
     for nominated in connection.flat_map(|field| token_list(field.value)) {
-        let nominated = nominated.to_ascii_lowercase();
+        let nominated = canonical(nominated);
         for (index, field) in all.iter().enumerate() {
             if folded_eq(field.name, &nominated) {
                 kept.remove(index);

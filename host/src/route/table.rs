@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Route;
 use crate::guard::{Addressee, Admitted};
-use crate::message::Via;
+use crate::message::{Via, canonical};
 use crate::model::Name;
 use crate::refusal::Refusal;
 
@@ -86,12 +86,13 @@ impl RouteTable {
         I: IntoIterator<Item: AsRef<str>>,
     {
         let routes: Vec<_> = routes.into_iter().map(Arc::new).collect();
-        let canonical =
-            |name: I::Item| name.as_ref().to_ascii_lowercase().replace('_', "-").into_bytes().into();
         Ok(Self {
             by_path: index(&routes, "path", |route| &route.path)?,
             by_name: index(&routes, "name", |route| &route.name)?,
-            credential_fields: credential_fields.into_iter().map(canonical).collect(),
+            credential_fields: credential_fields
+                .into_iter()
+                .map(|name| canonical(name.as_ref().as_bytes()).into())
+                .collect(),
         })
     }
 
