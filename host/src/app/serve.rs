@@ -49,6 +49,7 @@ pub struct Attached {
     running: Running,
     admin: Option<JoinHandle<()>>,
     listeners: JoinHandle<()>,
+    plugins: JoinHandle<()>,
     _store: Option<Watch>,
 }
 
@@ -105,8 +106,9 @@ impl App {
         serving.rebuild_routes().await?;
         let running = proxy.serve().map_err(BindError::Workers)?;
         let admin = socket.ok().map(|socket| tokio::spawn(admin::serve(socket, control::control(&serving))));
+        let plugins = tokio::spawn(follow_plugins(Arc::clone(&serving)));
         serving.app.emit(Kind::AppReady, |event| event.with("listen", serving.listen_urls()));
-        Ok(Attached { serving, running, admin, listeners, _store: store.ok() })
+        Ok(Attached { serving, running, admin, listeners, plugins, _store: store.ok() })
     }
 
     /// Asks every provider about its connections and builds the table.
@@ -209,6 +211,7 @@ impl Attached {
         }
         app.hooks.settle().await;
         self.listeners.abort();
+        self.plugins.abort();
         app.registry().shutdown(PLUGIN_GRACE).await;
     }
 }
@@ -224,6 +227,17 @@ async fn tell_plugins(hooks: Hooks, registry: Arc<Registry>) {
         let kind = notice.event.kind;
         let emitter = notice.event.provider.as_deref().filter(|_| kind == Kind::CustomEvent);
         registry.deliver(kind, emitter, &notice.document);
+    }
+}
+
+/// Takes over plugin files and pins that changed: a connection whose plugin came back has its route.
+async fn follow_plugins(serving: Arc<Serving>) {
+    let mut watch = serving.app.directory.registry.watch();
+    loop {
+        watch.changed().await;
+        if let Err(fault) = serving.rebuild_routes().await {
+            tracing::warn!(error = %fault, "the routes stay as they were");
+        }
     }
 }
 

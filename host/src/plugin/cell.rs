@@ -18,8 +18,9 @@ use tokio::time::{Instant, sleep, timeout};
 use crate::fault::{Code, Fault};
 use crate::model::Name;
 
-/// Calls under way at once. Calls are coalesced per credential, so hundreds mean that something hangs.
-const MAX_CALLS: usize = 256;
+/// Calls under way at once; more wait. A start with hundreds of connections must not become hundreds
+/// of sockets to one token endpoint.
+const MAX_CALLS: usize = 64;
 
 /// When a cell counts as broken.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +75,7 @@ pub(super) struct Cell {
     id: Name,
     handle: Handle,
     health: Arc<Health>,
-    calls: Arc<Semaphore>,
+    calls: Semaphore,
     stop: Mutex<Option<oneshot::Sender<()>>>,
     ended: watch::Receiver<()>,
 }
@@ -99,7 +100,7 @@ impl Cell {
             id: id.clone(),
             handle,
             health: Arc::new(Health { limits, state: Mutex::default() }),
-            calls: Arc::new(Semaphore::new(MAX_CALLS)),
+            calls: Semaphore::new(MAX_CALLS),
             stop: Mutex::new(Some(stop)),
             ended,
         })
@@ -125,12 +126,14 @@ impl Cell {
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
         self.admit()?;
-        let Ok(_permit) = self.calls.try_acquire() else {
-            return Err(self.failed(format!("has {MAX_CALLS} calls under way")));
+        let work = async {
+            // Never closed, so this is a permit.
+            let _permit = self.calls.acquire().await;
+            let mut task = Task(self.handle.spawn(async move { job().await }));
+            (&mut task.0).await
         };
-        let mut task = Task(self.handle.spawn(async move { job().await }));
         let outcome = tokio::select! {
-            done = &mut task.0 => done,
+            done = work => done,
             () = self.stalls() => return Err(self.failed(format!("does not answer (during `{what}`)"))),
             () = sleep(limit) => {
                 let late = format!("plugin `{}` did not finish `{what}` within {} s", self.id, limit.as_secs_f32());
@@ -329,6 +332,13 @@ mod tests {
             tokio::task::yield_now().await;
         }
         assert_eq!(ask(&cell).await, Ok(42));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_waits_its_turn() {
+        let cell = cell(Limits::default());
+        let answers = futures_util::future::join_all((0..3 * MAX_CALLS).map(|_| ask(&cell))).await;
+        assert!(answers.into_iter().all(|answer| answer == Ok(42)));
     }
 
     #[tokio::test]
