@@ -68,7 +68,7 @@ fn judge(owner: Option<(u32, u64)>, own_uid: u32) -> Entry {
 mod tests {
     use super::*;
     use pretty_assertions::assert_eq;
-    use std::net::{TcpListener, TcpStream};
+    use std::net::{IpAddr, TcpListener, TcpStream};
 
     #[test]
     fn only_our_own_open_socket_enters() {
@@ -81,9 +81,14 @@ mod tests {
 
     #[test]
     fn our_own_connection_is_recognised_either_way() {
-        for address in ["127.0.0.1:0", "[::1]:0"] {
+        // The last is how a client with an IPv6 socket reaches an IPv4 listener.
+        for (address, mapped) in [("127.0.0.1:0", false), ("[::1]:0", false), ("127.0.0.1:0", true)] {
             let Ok(listener) = TcpListener::bind(address) else { continue };
-            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            let mut to = listener.local_addr().unwrap();
+            if let (IpAddr::V4(ip), true) = (to.ip(), mapped) {
+                to.set_ip(ip.to_ipv6_mapped().into());
+            }
+            let client = TcpStream::connect(to).unwrap();
             let (accepted, peer) = listener.accept().unwrap();
             let local = accepted.local_addr().unwrap();
             let own = Some(rustix::process::geteuid().as_raw());

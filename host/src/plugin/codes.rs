@@ -47,7 +47,7 @@ pub(super) fn fault(plugin: &Name, error: PluginError) -> Fault {
     };
     let after = Duration::from_millis(error.retry_after_ms).min(MAX_RETRY_AFTER);
     let fault = Fault::new(code, message).retry_after((!after.is_zero()).then_some(after));
-    if error.hint.is_empty() { fault } else { fault.hint(one_line(&error.hint)) }
+    if error.hint.is_empty() { fault } else { fault.hint(lines(&error.hint)) }
 }
 
 /// A failure of a host service in the words of the boundary.
@@ -70,17 +70,25 @@ pub(super) fn plugin_error(fault: Fault) -> PluginError {
 /// A plugin's text as one bounded line: it reaches terminals, logs and replies, and may quote a
 /// server. Control characters, bidirectional overrides among them, become spaces.
 pub(super) fn one_line(text: &str) -> String {
-    let hidden = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
-    let mut line: String = text.chars().map(|c| if hidden(c) { ' ' } else { c }).collect();
-    if line.len() > MAX_MESSAGE {
-        let end = line.floor_char_boundary(MAX_MESSAGE);
-        line.truncate(end);
-        line.push('…');
+    bounded(text.chars().map(|c| if is_hidden(c) { ' ' } else { c }).collect())
+}
+
+/// The same for a hint, which may be steps one below the other.
+fn lines(text: &str) -> String {
+    bounded(text.chars().map(|c| if is_hidden(c) && c != '\n' { ' ' } else { c }).collect())
+}
+
+fn is_hidden(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+fn bounded(mut text: String) -> String {
+    if text.len() > MAX_MESSAGE {
+        let end = text.floor_char_boundary(MAX_MESSAGE);
+        text.truncate(end);
+        text.push('…');
     }
-    line.trim().to_owned()
+    text.trim().to_owned()
 }
 
 #[cfg(test)]
@@ -114,5 +122,13 @@ mod tests {
         assert_eq!(fault(&github(), error.clone()).message, "a [2Jb  c d");
         error.message = "ä".repeat(5000).into();
         assert!(fault(&github(), error).message.len() < 1100);
+    }
+
+    #[test]
+    fn a_hint_may_be_steps_one_below_the_other() {
+        let mut error = plugin_error(Fault::new(Code::InvalidConfig, "what").hint("1. a\n   b\n2. c"));
+        assert_eq!(fault(&github(), error.clone()).hint.as_deref(), Some("1. a\n   b\n2. c"));
+        error.hint = "a\r\n\x1b[2Jb\u{202e}".into();
+        assert_eq!(fault(&github(), error).hint.as_deref(), Some("a \n [2Jb"));
     }
 }

@@ -47,21 +47,28 @@ impl<'a> Terminal<'a> {
         let _ = self.out.document(&document);
     }
 
+    /// Prose. Under `--json` there is none: the steps say it all, and standard error is for the error.
+    fn say(&self, line: &str) {
+        if !self.out.json {
+            self.out.say(line);
+        }
+    }
+
     fn open(&self, url: &str, redirect_uri: &str) {
         if self.out.json {
             self.step(json!({"schema": "ccproxy.login/1", "step": "open_url", "url": url}));
         }
         // First the address, then the browser: it may be the wrong one, or none at all.
         let opens = !self.no_browser && self.flow == Flow::Browser;
-        self.out.say(match opens {
+        self.say(match opens {
             true => "Open this address if your browser does not:",
             false => "Open this address in a browser:",
         });
-        self.out.say(&format!("open: {url}"));
-        self.out.say(&format!("Waiting on {redirect_uri}"));
-        self.out.say("  or paste the address you end up on here, then press Enter; Ctrl-C cancels");
+        self.say(&format!("open: {url}"));
+        self.say(&format!("Waiting on {redirect_uri}"));
+        self.say("  or paste the address you end up on here, then press Enter; Ctrl-C cancels");
         if opens && let Err(error) = webbrowser::open(url) {
-            self.out.say(&format!("no browser could be opened ({error}); open the address above"));
+            self.say(&format!("no browser could be opened ({error}); open the address above"));
         }
     }
 
@@ -77,18 +84,18 @@ impl<'a> Terminal<'a> {
             }));
         }
         let left = code.expires_at.map(|at| format!("   ({} left)", roughly(UnixMillis::now().until(at))));
-        self.out.say("On any device open this address and enter the code:");
-        self.out.say(&format!("open: {}", code.verification_uri));
-        self.out.say(&format!("code: {}", code.user_code));
+        self.say("On any device open this address and enter the code:");
+        self.say(&format!("open: {}", code.verification_uri));
+        self.say(&format!("code: {}", code.user_code));
         if let Some(left) = left {
-            self.out.say(&left);
+            self.say(&left);
         }
         let filled_in = code.verification_uri_complete.as_deref();
         if let Some(qr) = self.qr(filled_in.unwrap_or(&code.verification_uri)) {
-            self.out.say(&qr);
+            self.say(&qr);
         }
         // A code sent by somebody else logs him in, not you (RFC 8628 section 5.4).
-        self.out.say("Only go on if you started this login yourself.");
+        self.say("Only go on if you started this login yourself.");
     }
 
     fn qr(&self, address: &str) -> Option<String> {
@@ -100,13 +107,13 @@ impl<'a> Terminal<'a> {
 impl Client for Terminal<'_> {
     fn begin(&mut self, beginning: &Beginning<'_>) {
         self.flow = beginning.choice.flow;
-        self.out.say(&format!("Logging in to {} as `{}`", beginning.provider, beginning.id));
-        self.out.say(&format!("  Flow     {} ({})", beginning.choice.flow, beginning.choice.why));
-        self.out.say(&format!("  Storage  {}", beginning.storage));
+        self.say(&format!("Logging in to {} as `{}`", beginning.provider, beginning.id));
+        self.say(&format!("  Flow     {} ({})", beginning.choice.flow, beginning.choice.why));
+        self.say(&format!("  Storage  {}", beginning.storage));
     }
 
     fn probing(&mut self) {
-        self.out.say("✓ The provider agreed; asking whose account it is");
+        self.say("✓ The provider agreed; asking whose account it is");
     }
 }
 
@@ -116,10 +123,9 @@ impl Person for Terminal<'_> {
             Notice::OpenUrl { url, redirect_uri } => self.open(url, redirect_uri),
             Notice::UserCode(code) => self.code(code),
             Notice::NotTheRedirect => self
-                .out
                 .say("that is not the address this login ends on: it has `code=` and this login's `state=`"),
-            Notice::Returned => self.out.say("✓ The browser returned"),
-            Notice::Retrying(fault) => self.out.say(&format!("  still waiting ({})", fault.message)),
+            Notice::Returned => self.say("✓ The browser returned"),
+            Notice::Retrying(fault) => self.say(&format!("  still waiting ({})", fault.message)),
         }
     }
 

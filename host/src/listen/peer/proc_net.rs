@@ -24,7 +24,8 @@ fn parse(line: &str) -> Option<Row> {
     })
 }
 
-/// `0100007F:210E`: the address in 32-bit words of the machine's byte order, the port as it reads.
+/// `0100007F:210E`: the address in 32-bit words of the machine's byte order, the port as it reads. An IPv6
+/// socket that talks to an IPv4 one is in the other file, with a mapped address.
 fn address(text: &str) -> Option<SocketAddr> {
     let (address, port) = text.split_once(':')?;
     let word = |at: usize| {
@@ -38,7 +39,7 @@ fn address(text: &str) -> Option<SocketAddr> {
             for (at, chunk) in bytes.chunks_exact_mut(4).enumerate() {
                 chunk.copy_from_slice(&word(at)?);
             }
-            IpAddr::V6(Ipv6Addr::from(bytes))
+            IpAddr::V6(Ipv6Addr::from(bytes)).to_canonical()
         }
         _ => return None,
     };
@@ -63,6 +64,8 @@ mod tests {
         assert_eq!(parse(line), Some(row));
         let six = "00000000000000000000000001000000:210E";
         assert_eq!(address(six), Some("[::1]:8462".parse().unwrap()));
+        let mapped = "0000000000000000FFFF00000100007F:210E";
+        assert_eq!(address(mapped), Some("127.0.0.1:8462".parse().unwrap()));
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! Netlink `sock_diag` (sock_diag(7)): the kernel answers for one socket, without a table to read.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use netlink_packet_core::{NLM_F_REQUEST, NetlinkHeader, NetlinkMessage, NetlinkPayload};
 use netlink_packet_sock_diag::SockDiagMessage;
@@ -38,8 +38,8 @@ impl SockDiag {
         match answer.payload {
             NetlinkPayload::InnerMessage(SockDiagMessage::InetResponse(found)) => {
                 let id = &found.header.socket_id;
-                let exact = SocketAddr::new(id.source_address, id.source_port) == local
-                    && SocketAddr::new(id.destination_address, id.destination_port) == remote;
+                let exact = end(id.source_address, id.source_port) == local
+                    && end(id.destination_address, id.destination_port) == remote;
                 Ok(exact.then(|| (found.header.uid, u64::from(found.header.inode))))
             }
             NetlinkPayload::Error(error) => match error.to_io() {
@@ -49,6 +49,12 @@ impl SockDiag {
             _ => Err(io::Error::other("an answer of another kind")),
         }
     }
+}
+
+/// One end of a connection, by the address it has on the wire: an IPv6 socket that talks to an IPv4 one, as
+/// gRPC's clients do, is known to the kernel as `::ffff:127.0.0.1`.
+fn end(address: IpAddr, port: u16) -> SocketAddr {
+    SocketAddr::new(address.to_canonical(), port)
 }
 
 fn question(local: SocketAddr, remote: SocketAddr, sequence: u32) -> Vec<u8> {
