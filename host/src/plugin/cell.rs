@@ -4,71 +4,23 @@
 //! its limit, and no longer than it takes to see that the cell's thread does not answer: then the
 //! cell is *stalled*, and calls fail at once until it answers again. Repeated panics quarantine it.
 
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{sleep, timeout};
 
+use super::health::{Condition, Health, Limits};
 use crate::fault::{Code, Fault};
 use crate::model::Name;
 
 /// Calls under way at once; more wait. A start with hundreds of connections must not become hundreds
 /// of sockets to one token endpoint.
 const MAX_CALLS: usize = 64;
-
-/// When a cell counts as broken.
-#[derive(Clone, Copy, Debug)]
-pub struct Limits {
-    /// How often a caller that waits looks whether the thread still answers.
-    pub beat: Duration,
-    /// How long the thread may take to answer that.
-    pub stall: Duration,
-    /// This many panics ...
-    pub panics: usize,
-    /// ... within this time ...
-    pub within: Duration,
-    /// ... keep the plugin from being called for this long.
-    pub quarantine: Duration,
-    /// A thread that has not answered for so long gets a new image beside it.
-    pub replace: Duration,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        let seconds = Duration::from_secs;
-        Self {
-            beat: seconds(1),
-            stall: seconds(2),
-            panics: 3,
-            within: seconds(60),
-            quarantine: seconds(300),
-            replace: seconds(30),
-        }
-    }
-}
-
-/// How a cell is doing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// It takes calls.
-    Serving,
-    /// Its thread does not answer.
-    Stalled {
-        /// For how long.
-        since: Duration,
-    },
-    /// It panicked too often.
-    Quarantined {
-        /// When it gets another try.
-        left: Duration,
-    },
-}
 
 /// The thread and runtime of one plugin.
 pub(super) struct Cell {
@@ -99,7 +51,7 @@ impl Cell {
         Ok(Self {
             id: id.clone(),
             handle,
-            health: Arc::new(Health { limits, state: Mutex::default() }),
+            health: Arc::new(Health::new(limits)),
             calls: Semaphore::new(MAX_CALLS),
             stop: Mutex::new(Some(stop)),
             ended,
@@ -186,7 +138,7 @@ impl Cell {
     /// Completes when the thread does not answer. Costs nothing while nobody waits.
     async fn stalls(&self) {
         loop {
-            sleep(self.health.limits.beat).await;
+            sleep(self.health.limits().beat).await;
             let (answer, answered) = oneshot::channel();
             let health = self.health.clone();
             // If this runs late, it still says that the thread is back.
@@ -194,7 +146,7 @@ impl Cell {
                 health.answered();
                 let _ = answer.send(());
             });
-            if timeout(self.health.limits.stall, answered).await.is_err() {
+            if timeout(self.health.limits().stall, answered).await.is_err() {
                 self.health.stalled();
                 return;
             }
@@ -215,60 +167,12 @@ impl<T> Drop for Task<T> {
     }
 }
 
-struct Health {
-    limits: Limits,
-    state: Mutex<State>,
-}
-
-#[derive(Default)]
-struct State {
-    stalled_since: Option<Instant>,
-    panics: VecDeque<Instant>,
-    quarantined_until: Option<Instant>,
-}
-
-impl Health {
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn condition(&self) -> Condition {
-        let (mut state, now) = (self.state(), Instant::now());
-        if state.quarantined_until.is_some_and(|until| until <= now) {
-            (state.quarantined_until, state.panics) = (None, VecDeque::new());
-        }
-        match (state.quarantined_until, state.stalled_since) {
-            (Some(until), _) => Condition::Quarantined { left: until - now },
-            (None, Some(since)) => Condition::Stalled { since: now - since },
-            (None, None) => Condition::Serving,
-        }
-    }
-
-    fn answered(&self) {
-        self.state().stalled_since = None;
-    }
-
-    fn stalled(&self) {
-        self.state().stalled_since.get_or_insert_with(Instant::now);
-    }
-
-    fn panicked(&self) {
-        let (mut state, now) = (self.state(), Instant::now());
-        state.panics.push_back(now);
-        while state.panics.front().is_some_and(|at| now - *at > self.limits.within) {
-            state.panics.pop_front();
-        }
-        if state.panics.len() >= self.limits.panics {
-            state.quarantined_until = Some(now + self.limits.quarantine);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use pretty_assertions::assert_eq;
     use std::sync::mpsc;
+    use tokio::time::Instant;
 
     const PATIENCE: Duration = Duration::from_secs(30);
 

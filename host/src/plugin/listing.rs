@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::cell::Condition;
+use super::digest::Digest;
 use super::discover::Found;
+use super::health::Condition;
 use super::loader::Candidate;
 use super::manifest::Manifest;
 use super::provider::Plugin;
 use super::refusal::Refusal;
-use super::trust::{self, Digest, Pin, Trust};
+use super::trust::{self, Pin, Trust};
 use crate::model::Name;
 
 /// How a file stands.

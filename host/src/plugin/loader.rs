@@ -14,10 +14,11 @@ use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError};
 use ccproxy_plugin_abi::{self as abi, PluginModule_Ref};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
+use super::digest::Digest;
 use super::image::Copy;
 use super::manifest::Manifest;
 use super::refusal::Refusal;
-use super::trust::{Digest, Pins, Trust};
+use super::trust::{Pins, Trust};
 use super::{layout, safety};
 use crate::model::Name;
 

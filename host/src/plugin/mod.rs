@@ -4,15 +4,19 @@
 //! host. What a plugin is lent is in `services`; what others call is [`Plugin`], which speaks the
 //! host's types, and [`Registry`], which knows them all. One broken plugin is one missing provider.
 
+mod answers;
 mod budget;
 mod cell;
 mod codes;
 mod credential;
+mod digest;
 mod discover;
 mod exchange;
 mod grant;
+mod health;
 mod hosts;
 mod image;
+mod issuer;
 mod layout;
 mod lending;
 mod listen;
@@ -27,22 +31,23 @@ mod registry;
 mod report;
 mod safety;
 mod services;
+mod start;
 mod steps;
 mod trust;
 mod watch;
 
-pub use cell::{Condition, Limits};
+pub use answers::{Answer, CommandOutput, Description, Message, Revocation, Route};
+pub use digest::Digest;
+pub use health::{Condition, Limits};
 pub use listing::{Entry, PluginState};
 pub use manifest::{HandledPath, Manifest};
 pub use outbound::Outbound;
-pub use provider::{
-    Answer, CommandOutput, Deadlines, Description, LoginSteps, Message, Plugin, Revocation, Route,
-};
+pub use provider::{Deadlines, LoginSteps, Plugin};
 pub use refusal::Refusal;
 pub use registry::{Registry, RegistryConfig};
 pub use services::{Authenticated, Secrets, Services};
 pub use steps::NewGrant;
-pub use trust::{Digest, Pin, Trust};
+pub use trust::{Pin, Trust};
 pub use watch::PluginWatch;
 
 #[cfg(test)]

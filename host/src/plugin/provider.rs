@@ -10,27 +10,23 @@ use ccproxy_plugin_abi::{self as abi, ApiFuture, ApiResult, ProviderBox};
 use futures_util::future::BoxFuture;
 use serde_json::Value;
 
-use super::cell::{Cell, Condition, Limits};
+use super::answers::{self, Answer, CommandOutput, Description, Message, Revocation};
+use super::cell::Cell;
+use super::digest::Digest;
+use super::health::{Condition, Limits};
 use super::lending::Lendings;
 use super::loader::Candidate;
 use super::manifest::Manifest;
 use super::refusal::Refusal;
 use super::services::{Lent, Services};
 use super::steps::{self, NewGrant};
-use super::trust::Digest;
-use super::{codes, credential, grant};
+use super::{codes, credential, grant, start};
 use crate::credential::{Issuer, Prepared, Want};
 use crate::fault::{Code, Fault};
-use crate::login::Flow;
 use crate::login::step::{self, Input, Request, Steps};
 use crate::model::{Connection, Name};
 use crate::secret::Secret;
 use crate::vault::{Account, GrantView, Transaction};
-
-/// What a plugin may answer on a path of its own. Section 2 of the interface.
-const MAX_ANSWER: usize = 1 << 20;
-/// Settings schemas are some KiB.
-const MAX_SCHEMA: usize = 1 << 20;
 
 /// How long callers wait.
 #[derive(Clone, Copy, Debug)]
@@ -58,69 +54,6 @@ impl Default for Deadlines {
             shutdown: seconds(5),
         }
     }
-}
-
-/// What a provider says of a connection before anything is acquired.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Description {
-    /// Where it leads; the first is the connection's own route.
-    pub routes: Vec<Route>,
-    /// Flows that can work with these settings, best first.
-    pub flows: Vec<Flow>,
-    /// Whether a person must log in before the first use.
-    pub needs_login: bool,
-}
-
-/// One upstream of a connection.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Route {
-    /// Base URL; `None` if the connection only yields tokens.
-    pub upstream: Option<String>,
-    /// Environment of `ccproxy env`: name, and template with `{base}` and `{key}`.
-    pub env: Vec<(String, String)>,
-    /// Request fields in which clients of this upstream carry credentials of their own.
-    pub credential_fields: Vec<String>,
-}
-
-/// What a logout did at the provider.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Revocation {
-    /// Whether the provider confirmed it.
-    pub revoked: bool,
-    /// What a person should know.
-    pub message: Option<String>,
-}
-
-/// What a plugin's command prints.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CommandOutput {
-    /// For standard output.
-    pub stdout: Vec<u8>,
-    /// Exit code.
-    pub exit_code: u8,
-}
-
-/// A request for a path that a plugin answers itself. Whole: 1 MiB at most, which the server sees to.
-pub struct Message {
-    /// Method.
-    pub method: http::Method,
-    /// Path below `/_ccproxy/plugins/<id>/`, and query.
-    pub path_and_query: String,
-    /// Header fields, those of credentials for the proxy removed.
-    pub headers: http::HeaderMap,
-    /// Body.
-    pub body: Vec<u8>,
-}
-
-/// The answer to a [`Message`].
-#[derive(Debug)]
-pub struct Answer {
-    /// Status code.
-    pub status: http::StatusCode,
-    /// Header fields.
-    pub headers: http::HeaderMap,
-    /// Body.
-    pub body: Vec<u8>,
 }
 
 /// A plugin that serves. The last handle dropped shuts it down; its image stays mapped.
@@ -157,7 +90,7 @@ impl Plugin {
         let lent = Lent::new(manifest.clone(), cell.handle().clone(), services.clone(), lendings.clone());
         let started = cell.call("load", deadlines.load, move || async move {
             // A refusal is a result here: the fault of this call is the cell's own.
-            Ok(start(candidate, lent, &scratch).await)
+            Ok(start::start(candidate, lent, &scratch).await)
         });
         let (provider, schema) = match started.await {
             Ok(started) => started?,
@@ -202,7 +135,7 @@ impl Plugin {
     pub async fn describe(&self, connection: &Connection) -> Result<Description, Fault> {
         let reference = self.lend(connection);
         let said = self.quick("describe", move |provider| provider.describe(reference)).await?;
-        Ok(description(said))
+        Ok(answers::description(said))
     }
 
     /// A login on this connection, to drive with [`crate::login::drive`].
@@ -276,27 +209,14 @@ impl Plugin {
         let reference = self.lend(connection);
         let txn = grant::lend(txn, self.cell.handle().clone());
         let said = self.call("logout", move |provider| provider.logout(txn, reference, revoke)).await?;
-        let message = codes::one_line(&said.message);
-        Ok(Revocation { revoked: said.revoked, message: (!message.is_empty()).then_some(message) })
+        Ok(answers::revocation(said))
     }
 
     /// Answers a path of its own, as the manifest declares.
     pub async fn handle(&self, message: Message) -> Result<Answer, Fault> {
-        let headers = message.headers.iter().map(|(name, value)| abi::Field {
-            name: name.as_str().into(),
-            value: RVec::from(value.as_bytes()),
-        });
-        let request = abi::HttpRequest {
-            method: message.method.as_str().into(),
-            url: message.path_and_query.into(),
-            headers: headers.collect(),
-            body: message.body.into(),
-            timeout_ms: 0,
-            purpose: Default::default(),
-            ext: RVec::new(),
-        };
+        let request = answers::request(message);
         let said = self.call("handle", move |provider| provider.handle(request)).await?;
-        answer(self.id(), said)
+        answers::answer(self.id(), said)
     }
 
     /// Runs a command of its own: the name, then its arguments.
@@ -449,66 +369,9 @@ impl Steps for LoginSteps {
     }
 }
 
-async fn start(candidate: Candidate, lent: Lent, scratch: &Path) -> Result<(ProviderBox, Value), Refusal> {
-    let id = candidate.manifest.id.clone();
-    let failed = |error| Refusal::Start(codes::fault(&id, error));
-    let module = candidate.map(scratch)?;
-    drop(candidate);
-    let schema = flat(module.settings_schema()()).map_err(failed)?;
-    let schema = settings_schema(&schema)?;
-    let provider = flat(module.create()(lent.into_box())).map_err(failed)?;
-    flat(provider.start().await).map_err(failed)?;
-    Ok((provider, schema))
-}
-
-fn settings_schema(text: &str) -> Result<Value, Refusal> {
-    let unusable = |why: String| Refusal::Manifest(format!("its settings schema {why}"));
-    if text.len() > MAX_SCHEMA {
-        return Err(unusable(format!("has {} bytes", text.len())));
-    }
-    match serde_json::from_str(text) {
-        Ok(schema @ Value::Object(_)) => Ok(schema),
-        Ok(_) => Err(unusable("is no object".into())),
-        Err(error) => Err(unusable(format!("is no JSON: {error}"))),
-    }
-}
-
-fn flat<T>(result: ApiResult<T>) -> Result<T, abi::PluginError> {
+pub(super) fn flat<T>(result: ApiResult<T>) -> Result<T, abi::PluginError> {
     match result {
         RResult::ROk(value) => Ok(value),
         RResult::RErr(error) => Err(error),
     }
-}
-
-fn description(said: abi::Description) -> Description {
-    let route = |route: abi::RouteSpec| Route {
-        upstream: (!route.upstream.is_empty()).then(|| route.upstream.into()),
-        env: route.env.into_iter().map(|var| (var.name.into(), var.template.into())).collect(),
-        credential_fields: route.credential_fields.into_iter().map(Into::into).collect(),
-    };
-    Description {
-        routes: said.routes.into_iter().map(route).collect(),
-        flows: said.flows.iter().filter_map(|flow| Flow::parse(flow)).collect(),
-        needs_login: said.needs_login,
-    }
-}
-
-fn answer(plugin: &Name, said: abi::HttpResponse) -> Result<Answer, Fault> {
-    let odd =
-        |what: &str| Fault::new(Code::InvalidResponse, format!("plugin `{plugin}` answered with {what}"));
-    let status = http::StatusCode::from_u16(said.status).ok().filter(|status| status.as_u16() >= 200);
-    let status = status.ok_or_else(|| odd("a status that cannot be sent"))?;
-    if said.body.len() > MAX_ANSWER {
-        return Err(odd("more than 1 MiB"));
-    }
-    let mut headers = http::HeaderMap::new();
-    for field in said.headers {
-        let name =
-            http::HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| odd("an odd field name"))?;
-        let value = http::HeaderValue::from_bytes(&field.value).map_err(|_| odd("an odd field value"))?;
-        if !credential::is_framing(&name) {
-            headers.append(name, value);
-        }
-    }
-    Ok(Answer { status, headers, body: said.body.into() })
 }

@@ -9,11 +9,10 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use futures_util::future::BoxFuture;
-
-use super::cell::{Condition, Limits};
 use super::discover::{self, Found, Place};
+use super::health::{Condition, Limits};
 use super::image;
+use super::issuer::OnDemand;
 use super::listen::{self, Listener};
 use super::listing::{Entry, Survey};
 use super::loader::Candidate;
@@ -24,11 +23,10 @@ use super::report::plugin_event;
 use super::services::Services;
 use super::trust::{Pins, Trust};
 use super::watch::PluginWatch;
-use crate::credential::{Issuer, Prepared, Want};
+use crate::credential::Issuer;
 use crate::fault::{Code, Fault};
 use crate::hook::Kind;
-use crate::model::{Connection, Name};
-use crate::vault::Transaction;
+use crate::model::Name;
 
 /// A refusal is repeated for so long before the file is looked at again: requests may come in
 /// thousands, and a person who mends the file should not have to wait.
@@ -371,30 +369,5 @@ impl Registry {
         let ids = self.manifests().into_keys();
         let scored = ids.map(|known| (strsim::jaro_winkler(known.as_str(), id.as_str()), known));
         scored.filter(|(score, _)| *score > 0.75).max_by(|a, b| a.0.total_cmp(&b.0)).map(|(_, known)| known)
-    }
-}
-
-/// An issuer that loads its plugin when the first credential is wanted, and follows replacements.
-struct OnDemand {
-    registry: Arc<Registry>,
-    manifest: Arc<Manifest>,
-}
-
-impl Issuer for OnDemand {
-    fn plugin(&self) -> String {
-        let serving = self.registry.get(&self.manifest.id);
-        serving.map_or_else(|| self.manifest.writer(), |plugin| plugin.manifest().writer())
-    }
-
-    fn acquire<'a>(
-        &'a self,
-        connection: &'a Connection,
-        txn: Transaction,
-        want: Want,
-    ) -> BoxFuture<'a, Result<Prepared, Fault>> {
-        Box::pin(async move {
-            let plugin = self.registry.load(&self.manifest.id).await?;
-            plugin.acquire(connection, txn, &want).await
-        })
     }
 }
