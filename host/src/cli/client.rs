@@ -208,7 +208,8 @@ async fn within<T>(
         Err(CliError::try_again(format!(
             "the host at {} did not answer within {seconds} s",
             socket.display()
-        )))
+        ))
+        .hint("try again; end the host if it hangs"))
     })
 }
 

@@ -144,7 +144,8 @@ fn error_text(error: &CliError, colour: bool) -> String {
     let (on, off) = if colour { (Tone::Bad.escape(), "\x1b[0m") } else { ("", "") };
     let mut text = format!("{on}error:{off} {}", error.message);
     if let Some(hint) = &error.hint {
-        text.push_str(&format!("\nhint: {hint}"));
+        // Further lines stand below the first.
+        text.push_str(&format!("\nhint: {}", hint.replace('\n', "\n      ")));
     }
     text
 }
@@ -192,6 +193,12 @@ mod tests {
                 "hint": "did you mean `github`?",
             })
         );
+    }
+
+    #[test]
+    fn the_steps_of_a_hint_stand_below_each_other() {
+        let error = CliError::usage("no client").hint("1. register\n2. repeat");
+        assert_eq!(error_text(&error, false), "error: no client\nhint: 1. register\n      2. repeat");
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::model::UnixMillis;
 pub(in crate::cli) struct ListArgs {}
 
 pub(super) async fn run(_: ListArgs, context: Context) -> Result<Exit, CliError> {
-    let connections = statuses(&context).await?;
+    let connections = statuses(&context.host().await, &context).await?;
     if context.out.json {
         let connections: Vec<_> = connections.iter().map(member).collect();
         context.out.document(&json!({"schema": "ccproxy.auth-list/1", "connections": connections}))?;

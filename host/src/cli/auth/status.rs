@@ -73,10 +73,10 @@ impl StatusDocument {
 pub(super) async fn run(args: StatusArgs, context: Context) -> Result<Exit, CliError> {
     let mut last: Option<StatusDocument> = None;
     loop {
-        let document = look(&args, &context).await?;
-        let host = context.host().await.ok().flatten();
+        let host = context.host().await;
+        let document = look(&args, &host, &context).await?;
         if last.as_ref() != Some(&document) {
-            print(&document, host.as_ref(), args.watch, &context.out)?;
+            print(&document, &host, args.watch, &context.out)?;
         }
         if !args.watch {
             return Ok(document.exit());
@@ -86,8 +86,11 @@ pub(super) async fn run(args: StatusArgs, context: Context) -> Result<Exit, CliE
     }
 }
 
-async fn look(args: &StatusArgs, context: &Context) -> Result<StatusDocument, CliError> {
-    let mut connections = statuses(context).await?;
+/// The running host, none, or one that does not answer.
+type Found = Result<Option<Host>, CliError>;
+
+async fn look(args: &StatusArgs, host: &Found, context: &Context) -> Result<StatusDocument, CliError> {
+    let mut connections = statuses(host, context).await?;
     if let Some(id) = &args.connection {
         let known: Vec<String> = connections.iter().map(|connection| connection.id().to_string()).collect();
         connections.retain(|connection| connection.id() == *id);
@@ -112,10 +115,10 @@ async fn look(args: &StatusArgs, context: &Context) -> Result<StatusDocument, Cl
     Ok(StatusDocument::new(connections))
 }
 
-/// Every connection: as the running host sees it, else as it is stored.
-pub(super) async fn statuses(context: &Context) -> Result<Vec<ConnectionStatus>, CliError> {
-    // A host that is stuck must not keep a person from seeing what is stored.
-    if let Ok(Some(host)) = context.host().await
+/// Every connection: as the running host sees it, else as it is stored. A host that is stuck does not
+/// keep a person from seeing what is stored.
+pub(super) async fn statuses(host: &Found, context: &Context) -> Result<Vec<ConnectionStatus>, CliError> {
+    if let Ok(Some(host)) = host
         && let Ok(document) = host.get("connections").await
         && let Ok(document) = serde_json::from_value::<StatusDocument>(document)
     {
@@ -140,23 +143,30 @@ async fn check(connection: &mut ConnectionStatus, context: &Context) -> Result<(
     Ok(())
 }
 
-fn print(document: &StatusDocument, host: Option<&Host>, watch: bool, out: &Output) -> Result<(), CliError> {
+fn print(document: &StatusDocument, host: &Found, watch: bool, out: &Output) -> Result<(), CliError> {
     if out.json {
         return out.document(document);
     }
-    let running = host.map(|host| {
-        let listen = host.status.listen.first().map(|url| format!(", {url}")).unwrap_or_default();
-        format!("pid {}{listen}", host.status.pid)
-    });
     let paint = |tone: Tone| out.paint(tone, tone.sign());
-    let text = render(&document.connections, running.as_deref(), UnixMillis::now(), paint);
+    let text = render(&document.connections, &proxy(host), UnixMillis::now(), paint);
     if watch { out.redraw(&text) } else { out.text(&text) }
+}
+
+fn proxy(host: &Found) -> String {
+    match host {
+        Ok(Some(host)) => {
+            let listen = host.status.listen.first().map(|url| format!(", {url}")).unwrap_or_default();
+            format!("proxy running (pid {}{listen})", host.status.pid)
+        }
+        Ok(None) => "proxy not running".into(),
+        Err(error) => format!("proxy not answering: {}", error.message),
+    }
 }
 
 /// Two lines a connection, and one about the proxy.
 fn render(
     connections: &[ConnectionStatus],
-    running: Option<&str>,
+    proxy: &str,
     now: UnixMillis,
     paint: impl Fn(Tone) -> String,
 ) -> String {
@@ -178,8 +188,6 @@ fn render(
         }
     }
     let usable = connections.iter().filter(|connection| connection.is_usable()).count();
-    let proxy =
-        running.map_or("proxy not running".to_owned(), |running| format!("proxy running ({running})"));
     text.push_str(&format!("{proxy} · {usable} of {} usable\n", connections.len()));
     text
 }
@@ -197,7 +205,7 @@ fn who(connection: &ConnectionStatus) -> String {
     let Some(account) = &connection.account else { return "—".into() };
     match (shown_account(account), &account.host) {
         (name, _) if name.is_empty() => "—".into(),
-        (name, Some(host)) if !name.contains('@') => format!("{name}@{host}"),
+        (name, Some(host)) if !name.contains(['@', ' ']) => format!("{name}@{host}"),
         (name, _) => name,
     }
 }

@@ -152,9 +152,10 @@ impl Person for Terminal<'_> {
                 }
             };
             let answer = line.map(|line| Secret::new(line.expose().trim_ascii().to_vec()));
-            answer
-                .filter(|answer| !answer.expose().is_empty())
-                .ok_or_else(|| Fault::new(Code::NotLoggedIn, format!("nothing was given for {prompt}")))
+            answer.filter(|answer| !answer.expose().is_empty()).ok_or_else(|| {
+                Fault::new(Code::NotLoggedIn, format!("nothing was given for {prompt}"))
+                    .hint(format!("ccproxy auth login {} < FILE", self.target))
+            })
         })
     }
 

@@ -41,14 +41,16 @@ fn not_logged_in(name: &str) -> ConnectionStatus {
     })
 }
 
-fn rendered(connections: &[ConnectionStatus], running: Option<&str>) -> String {
-    render(connections, running, NOW, |tone| tone.sign().to_owned())
+fn rendered(connections: &[ConnectionStatus], proxy: &str) -> String {
+    render(connections, proxy, NOW, |tone| tone.sign().to_owned())
 }
 
 #[test]
 fn a_status_tells_life_scopes_storage_and_what_to_type() {
-    let text =
-        rendered(&[connection(|_| ()), not_logged_in("openai")], Some("pid 4121, http://127.0.0.1:8462"));
+    let text = rendered(
+        &[connection(|_| ()), not_logged_in("openai")],
+        "proxy running (pid 4121, http://127.0.0.1:8462)",
+    );
     insta::assert_snapshot!(text, @r"
     ✓ github  octocat@github.com  expires in 5 h 12 m · refreshes automatically
               scopes repo, read:org · file · last refresh 2 h ago, ok
@@ -68,12 +70,12 @@ fn an_expired_token_that_can_be_refreshed_is_only_a_warning() {
             value["scopes_requested"] = json!([]);
         })
     };
-    insta::assert_snapshot!(rendered(&[expired(true)], None), @r"
+    insta::assert_snapshot!(rendered(&[expired(true)], "proxy not running"), @r"
     ! github  octocat@github.com  expired · refreshes automatically
               file
     proxy not running · 1 of 1 usable
     ");
-    insta::assert_snapshot!(rendered(&[expired(false)], None), @r"
+    insta::assert_snapshot!(rendered(&[expired(false)], "proxy not running"), @r"
     ✗ github  octocat@github.com  expired · cannot refresh: log in again
               file
     proxy not running · 0 of 1 usable
@@ -88,7 +90,7 @@ fn a_refused_grant_says_why() {
             "code": "reauth_required", "message": "invalid_grant", "hint": "ccproxy auth login github",
         });
     });
-    insta::assert_snapshot!(rendered(&[refused], None), @r"
+    insta::assert_snapshot!(rendered(&[refused], "proxy not running"), @r"
     ✗ github  octocat@github.com  refused: log in again
               scopes repo, read:org · file · last refresh 2 h ago, ok
               reauth_required: invalid_grant
@@ -99,7 +101,10 @@ fn a_refused_grant_says_why() {
 
 #[test]
 fn nothing_configured_is_no_failure() {
-    assert_eq!(rendered(&[], None), "no connections yet: `ccproxy auth login PROVIDER` makes one\n");
+    assert_eq!(
+        rendered(&[], "proxy not running"),
+        "no connections yet: `ccproxy auth login PROVIDER` makes one\n"
+    );
     assert_eq!(StatusDocument::new(Vec::new()).exit(), Exit::OK);
 }
 
