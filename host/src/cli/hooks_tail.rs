@@ -24,7 +24,7 @@ pub(super) async fn run(command: HooksCommand, context: Context) -> Result<Exit,
         return Err(CliError::not_found("no host is running").hint("ccproxy serve"));
     };
     let mut events = host.events().await?;
-    context.out.say(&format!("events of the host with pid {}:", host.status.pid));
+    context.out.remark(&format!("events of the host with pid {}:", host.status.pid));
     while let Some(event) = events.next().await {
         if context.out.json {
             context.out.document(&event)?;

@@ -102,7 +102,14 @@ impl Output {
 
     /// Says something to the person, on standard error. Nobody listening is not a failure.
     pub fn say(&self, line: &str) {
-        let _ = writeln!(io::stderr().lock(), "{line}");
+        say(line);
+    }
+
+    /// The same, but nothing under `--json`: standard error is then empty or one error document.
+    pub fn remark(&self, line: &str) {
+        if !self.json {
+            say(line);
+        }
     }
 
     /// Colours a part of standard output.
@@ -118,6 +125,11 @@ impl Output {
         let text = if self.json { error_document(error) } else { error_text(error, self.colour_err) };
         self.say(&text);
     }
+}
+
+/// A line on standard error, from where there is no [`Output`] at hand.
+pub fn say(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
 fn error_document(error: &CliError) -> String {

@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 
 use crate::app::{Beginning, Client};
-use crate::cli::output::Output;
+use crate::cli::output::{Output, say};
 use crate::cli::time::roughly;
 use crate::fault::{Code, Fault};
 use crate::login::step::UserCode;
@@ -47,28 +47,21 @@ impl<'a> Terminal<'a> {
         let _ = self.out.document(&document);
     }
 
-    /// Prose. Under `--json` there is none: the steps say it all, and standard error is for the error.
-    fn say(&self, line: &str) {
-        if !self.out.json {
-            self.out.say(line);
-        }
-    }
-
     fn open(&self, url: &str, redirect_uri: &str) {
         if self.out.json {
             self.step(json!({"schema": "ccproxy.login/1", "step": "open_url", "url": url}));
         }
         // First the address, then the browser: it may be the wrong one, or none at all.
         let opens = !self.no_browser && self.flow == Flow::Browser;
-        self.say(match opens {
+        self.out.remark(match opens {
             true => "Open this address if your browser does not:",
             false => "Open this address in a browser:",
         });
-        self.say(&format!("open: {url}"));
-        self.say(&format!("Waiting on {redirect_uri}"));
-        self.say("  or paste the address you end up on here, then press Enter; Ctrl-C cancels");
-        if opens && let Err(error) = webbrowser::open(url) {
-            self.say(&format!("no browser could be opened ({error}); open the address above"));
+        self.out.remark(&format!("open: {url}"));
+        self.out.remark(&format!("Waiting on {redirect_uri}"));
+        self.out.remark("  or paste the address you end up on here, then press Enter; Ctrl-C cancels");
+        if opens {
+            launch_browser(url.to_owned(), self.out.json);
         }
     }
 
@@ -84,18 +77,18 @@ impl<'a> Terminal<'a> {
             }));
         }
         let left = code.expires_at.map(|at| format!("   ({} left)", roughly(UnixMillis::now().until(at))));
-        self.say("On any device open this address and enter the code:");
-        self.say(&format!("open: {}", code.verification_uri));
-        self.say(&format!("code: {}", code.user_code));
+        self.out.remark("On any device open this address and enter the code:");
+        self.out.remark(&format!("open: {}", code.verification_uri));
+        self.out.remark(&format!("code: {}", code.user_code));
         if let Some(left) = left {
-            self.say(&left);
+            self.out.remark(&left);
         }
         let filled_in = code.verification_uri_complete.as_deref();
         if let Some(qr) = self.qr(filled_in.unwrap_or(&code.verification_uri)) {
-            self.say(&qr);
+            self.out.remark(&qr);
         }
         // A code sent by somebody else logs him in, not you (RFC 8628 section 5.4).
-        self.say("Only go on if you started this login yourself.");
+        self.out.remark("Only go on if you started this login yourself.");
     }
 
     fn qr(&self, address: &str) -> Option<String> {
@@ -107,13 +100,13 @@ impl<'a> Terminal<'a> {
 impl Client for Terminal<'_> {
     fn begin(&mut self, beginning: &Beginning<'_>) {
         self.flow = beginning.choice.flow;
-        self.say(&format!("Logging in to {} as `{}`", beginning.provider, beginning.id));
-        self.say(&format!("  Flow     {} ({})", beginning.choice.flow, beginning.choice.why));
-        self.say(&format!("  Storage  {}", beginning.storage));
+        self.out.remark(&format!("Logging in to {} as `{}`", beginning.provider, beginning.id));
+        self.out.remark(&format!("  Flow     {} ({})", beginning.choice.flow, beginning.choice.why));
+        self.out.remark(&format!("  Storage  {}", beginning.storage));
     }
 
     fn probing(&mut self) {
-        self.say("✓ The provider agreed; asking whose account it is");
+        self.out.remark("✓ The provider agreed; asking whose account it is");
     }
 }
 
@@ -122,10 +115,11 @@ impl Person for Terminal<'_> {
         match notice {
             Notice::OpenUrl { url, redirect_uri } => self.open(url, redirect_uri),
             Notice::UserCode(code) => self.code(code),
-            Notice::NotTheRedirect => self
-                .say("that is not the address this login ends on: it has `code=` and this login's `state=`"),
-            Notice::Returned => self.say("✓ The browser returned"),
-            Notice::Retrying(fault) => self.say(&format!("  still waiting ({})", fault.message)),
+            Notice::NotTheRedirect => self.out.remark(
+                "that is not the address this login ends on: it has `code=` and this login's `state=`",
+            ),
+            Notice::Returned => self.out.remark("✓ The browser returned"),
+            Notice::Retrying(fault) => self.out.remark(&format!("  still waiting ({})", fault.message)),
         }
     }
 
@@ -163,6 +157,15 @@ impl Person for Terminal<'_> {
         let lines = self.typed.get_or_insert_with(|| BufReader::new(tokio::io::stdin()).lines());
         Box::pin(async { lines.next_line().await.ok().flatten() })
     }
+}
+
+/// On a thread of its own: a browser in the terminal keeps its caller until it is closed, and the
+/// redirect must be answered meanwhile.
+fn launch_browser(url: String, json: bool) {
+    tokio::task::spawn_blocking(move || match webbrowser::open(&url) {
+        Err(error) if !json => say(&format!("no browser could be opened ({error}); open the address above")),
+        Ok(()) | Err(_) => {}
+    });
 }
 
 /// Asks without showing what is typed.

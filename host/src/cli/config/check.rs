@@ -27,7 +27,7 @@ pub(super) async fn run(_: CheckArgs, context: Context) -> Result<Exit, CliError
     }
     ConfigError::check(problems)?;
     for (id, fault) in &unchecked {
-        context.out.say(&format!("warning: the settings of `{id}` were not checked: {fault}"));
+        context.out.remark(&format!("warning: the settings of `{id}` were not checked: {fault}"));
     }
     if context.out.json {
         let unchecked: Vec<String> = unchecked.iter().map(|(id, _)| id.to_string()).collect();
