@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use http::HeaderValue;
 use serde_json::{Value, json};
 
 use crate::config::{self, ConnectionConfig, Resolved, RouteConfig};
@@ -62,7 +63,7 @@ impl Builder<'_> {
     /// `[routes.NAME]`.
     fn written(&self, name: &Name, route: &RouteConfig) -> Result<Route, Fault> {
         let connection = self.resolved.connections.get(&route.connection);
-        let forward = match connection {
+        let mut forward = match connection {
             Some(connection) => {
                 self.forward(&route.connection, connection, route.upstream.as_ref(), &route.target, || {
                     format!("routes.{name}.upstream")
@@ -73,6 +74,13 @@ impl Builder<'_> {
                 &self.settings.config(),
             ))),
         };
+        if let (Forward::To(destination), Some(host)) = (&mut forward, &route.host) {
+            let host = HeaderValue::from_str(host).map_err(|_| {
+                let what = format!("{}: `routes.{name}.host` cannot stand in a request", route.origin);
+                Fault::new(Code::InvalidConfig, what)
+            })?;
+            Arc::get_mut(destination).expect("a destination just made has one owner").host = host;
+        }
         let path = route.path.parse().map_err(|error| {
             Fault::new(Code::InvalidConfig, format!("{}: `routes.{name}.path`: {error}", route.origin))
         })?;

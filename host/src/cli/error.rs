@@ -130,7 +130,8 @@ impl From<clap::Error> for CliError {
                 .into_iter()
                 .find_map(|kind| match error.get(kind)? {
                     ContextValue::String(one) => Some(one.clone()),
-                    ContextValue::Strings(many) => many.first().cloned(),
+                    // The likeliest is the last.
+                    ContextValue::Strings(many) => many.last().cloned(),
                     _ => None,
                 });
         let usage = error.get(ContextKind::Usage).map(|usage| usage.to_string());

@@ -124,7 +124,7 @@ pub async fn drive<S: Steps>(
         force: terms.force,
     };
     let mut run = Run { steps, person, redirect, tab: None, poll_until: None };
-    let outcome = timeout_at(deadline, run.to_end(request)).await;
+    let outcome = timeout_at(deadline, run.finish(request)).await;
     let tab = run.tab.take().zip(run.redirect.take());
     match outcome {
         Ok(Ok(done)) => Ok(Finished { done, tab }),
@@ -162,7 +162,7 @@ struct Run<'a, S: Steps> {
 }
 
 impl<S: Steps> Run<'_, S> {
-    async fn to_end(&mut self, request: Request) -> Result<S::Done, Fault> {
+    async fn finish(&mut self, request: Request) -> Result<S::Done, Fault> {
         let mut step = self.steps.begin(request).await?;
         loop {
             step = match step {

@@ -59,10 +59,10 @@ pub fn resolve(
 ) -> Result<Target, TargetError> {
     let existing = |id: &ConnectionId| known.connections.iter().find(|(other, _)| *other == id);
     let typed_id = typed.parse::<ConnectionId>().ok();
-    if connection.is_none() || connection == typed_id.as_ref() {
-        if let Some((id, _)) = typed_id.as_ref().and_then(existing) {
-            return Ok(Target::Existing((*id).clone()));
-        }
+    if (connection.is_none() || connection == typed_id.as_ref())
+        && let Some((id, _)) = typed_id.as_ref().and_then(existing)
+    {
+        return Ok(Target::Existing((*id).clone()));
     }
     let Some((provider, preset)) = provider_of(typed, known) else {
         return Err(unknown(typed, known));
