@@ -27,19 +27,22 @@ pub(super) fn start(global: &Global, logging: Option<&Logging>) {
 }
 
 fn level(global: &Global, configured: Option<LogLevel>) -> LevelFilter {
-    match (global.quiet, global.verbose, configured) {
-        (true, ..) => LevelFilter::ERROR,
-        (_, 1, _) => LevelFilter::DEBUG,
-        (_, 2.., _) => LevelFilter::TRACE,
-        (_, _, None) => LevelFilter::WARN,
-        (_, _, Some(level)) => match level {
-            LogLevel::Off => LevelFilter::OFF,
-            LogLevel::Error => LevelFilter::ERROR,
-            LogLevel::Warn => LevelFilter::WARN,
-            LogLevel::Info => LevelFilter::INFO,
-            LogLevel::Debug => LevelFilter::DEBUG,
-            LogLevel::Trace => LevelFilter::TRACE,
-        },
+    let wanted = match configured {
+        Some(LogLevel::Off) => LevelFilter::OFF,
+        Some(LogLevel::Error) => LevelFilter::ERROR,
+        Some(LogLevel::Warn) => LevelFilter::WARN,
+        Some(LogLevel::Info) => LevelFilter::INFO,
+        Some(LogLevel::Debug) => LevelFilter::DEBUG,
+        Some(LogLevel::Trace) => LevelFilter::TRACE,
+        // Standard error of such a command is empty or one error document.
+        None if global.json => LevelFilter::OFF,
+        None => LevelFilter::WARN,
+    };
+    match (global.quiet, global.verbose) {
+        (true, _) => wanted.min(LevelFilter::ERROR),
+        (false, 0) => wanted,
+        (false, 1) => LevelFilter::DEBUG,
+        (false, _) => LevelFilter::TRACE,
     }
 }
 
@@ -53,6 +56,9 @@ mod tests {
         let plain = Global::default();
         assert_eq!(level(&plain, None), LevelFilter::WARN);
         assert_eq!(level(&plain, Some(LogLevel::Info)), LevelFilter::INFO);
+        let json = Global { json: true, ..Global::default() };
+        assert_eq!(level(&json, None), LevelFilter::OFF);
+        assert_eq!(level(&json, Some(LogLevel::Info)), LevelFilter::INFO);
         let quiet = Global { quiet: true, ..Global::default() };
         assert_eq!(level(&quiet, Some(LogLevel::Trace)), LevelFilter::ERROR);
         let verbose = Global { verbose: 1, ..Global::default() };
