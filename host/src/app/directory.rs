@@ -25,12 +25,12 @@ pub struct Settings {
 }
 
 /// A connection that exists for as long as a login is under way.
-pub struct Draft<'a> {
+pub struct Seen<'a> {
     settings: &'a Settings,
     id: ConnectionId,
 }
 
-impl Drop for Draft<'_> {
+impl Drop for Seen<'_> {
     fn drop(&mut self) {
         self.settings.drafts().remove(&self.id);
     }
@@ -65,10 +65,10 @@ impl Settings {
     }
 
     /// Lets a connection be used before it is stored, until the answer is dropped.
-    pub fn draft(&self, connection: Connection) -> Draft<'_> {
+    pub fn draft(&self, connection: Connection) -> Seen<'_> {
         let id = connection.id.clone();
         self.drafts().insert(id.clone(), Arc::new(connection));
-        Draft { settings: self, id }
+        Seen { settings: self, id }
     }
 
     fn is_draft(&self, id: &ConnectionId) -> bool {

@@ -7,18 +7,18 @@ use std::time::Duration;
 
 use serde_json::{Map, Value};
 
-use crate::config::{SecretRef, StoredConnection};
+use crate::config::StoredConnection;
 use crate::credential::{Acquire as _, Issuer as _, Reason};
 use crate::fault::{Code, Fault};
 use crate::login::{
-    self, Choice, Flow, LoginError, LoginOptions, NoFlow, Person, SecretSource, Situation, Target,
-    TargetError, Terms, page,
+    self, Choice, Flow, LoginError, LoginOptions, NoFlow, Person, Situation, Target, TargetError, Terms, page,
 };
 use crate::model::{Connection, ConnectionId, CredentialKey, Name, UnixMillis};
 use crate::plugin::{Description, NewGrant, Plugin};
-use crate::vault::{Account, Owner, Purpose, keep_secret};
+use crate::vault::{Account, Owner, Purpose};
 
 use super::App;
+use super::draft::Draft;
 
 /// How a login ended well.
 #[derive(Clone, Debug)]
@@ -85,13 +85,6 @@ impl From<NoFlow> for LoginFailure {
     }
 }
 
-/// A connection as it will be if the login succeeds.
-struct Draft {
-    connection: Connection,
-    /// Write it to the store with the grant.
-    write: bool,
-}
-
 impl App {
     /// Logs in.
     pub async fn login(
@@ -100,9 +93,9 @@ impl App {
         client: &mut dyn Client,
     ) -> Result<LoggedIn, LoginFailure> {
         let target = self.login_target(options)?;
-        let draft = self.draft(&target, options, client).await?;
+        let mut draft = self.draft(&target, options, client).await?;
         let id = draft.connection.id.clone();
-        let _draft = self.directory.settings.draft(draft.connection.clone());
+        let _seen = self.directory.settings.draft(draft.connection.clone());
         let plugin = self.directory.registry.load(&draft.connection.provider).await?;
         let description =
             plugin.describe(&draft.connection).await.map_err(|fault| repeatable(fault, options))?;
@@ -138,7 +131,7 @@ impl App {
             other => other?,
         };
         client.probing();
-        let saved = self.save(&draft, finished.done, &description, &plugin).await;
+        let saved = self.save(&mut draft, finished.done, &description, &plugin).await;
         let outcome = match &saved {
             Ok(done) => page::Outcome::LoggedIn {
                 connection: done.id.to_string(),
@@ -161,84 +154,6 @@ impl App {
                 .collect(),
         };
         login::resolve(&options.target, options.connection.as_ref(), &known)
-    }
-
-    /// The connection with what the options change about it.
-    async fn draft(
-        &self,
-        target: &Target,
-        options: &LoginOptions,
-        client: &mut dyn Client,
-    ) -> Result<Draft, Fault> {
-        let config = self.directory.settings.config();
-        let (id, provider, mut settings, known) = match target {
-            Target::Existing(id) => {
-                let own = config.resolved.connections.get(id).ok_or_else(|| {
-                    Fault::new(
-                        Code::Internal,
-                        format!("the connection `{id}` vanished from the configuration"),
-                    )
-                })?;
-                (id.clone(), own.provider.clone(), own.settings.clone(), Some(own))
-            }
-            Target::New { id, provider, preset } => {
-                let preset = preset.iter().map(|preset| ("preset".to_owned(), Value::from(preset.as_str())));
-                (id.clone(), provider.clone(), preset.collect::<Map<_, _>>(), None)
-            }
-        };
-        let plugin = self.directory.registry.load(&provider).await?;
-        let before = settings.clone();
-        self.apply(&mut settings, options, &id, plugin.settings_schema(), client).await?;
-        if options.interactive {
-            ask_missing(&mut settings, plugin.settings_schema(), &id, options, client).await?;
-        }
-        let changed = settings != before;
-        if let Some(own) = known.filter(|own| changed && !own.stored) {
-            return Err(Fault::new(
-                Code::InvalidConfig,
-                format!("the connection `{id}` is written in {}", own.origin),
-            )
-            .hint("change its settings there, or make another with `--connection NAME`"));
-        }
-        let connection =
-            Connection { id, provider, settings, settings_generation: known.map_or(0, |own| own.generation) };
-        Ok(Draft { connection, write: known.is_none() || changed })
-    }
-
-    /// Puts what was typed into the settings, typed by the schema.
-    async fn apply(
-        &self,
-        settings: &mut Map<String, Value>,
-        options: &LoginOptions,
-        id: &ConnectionId,
-        schema: &Value,
-        client: &mut dyn Client,
-    ) -> Result<(), Fault> {
-        if let Some(client_id) = &options.client_id {
-            settings.insert("client_id".into(), client_id.as_str().into());
-        }
-        if !options.scopes.is_empty() {
-            settings.insert("scopes".into(), options.scopes.clone().into());
-        }
-        for (key, text) in &options.settings {
-            let value = typed(text, schema, key).map_err(|wanted| {
-                Fault::new(Code::InvalidConfig, format!("`{text}` is not {wanted} for the setting `{key}`"))
-            })?;
-            settings.insert(key.clone(), value);
-        }
-        match &options.client_secret {
-            None => {}
-            Some(SecretSource::Reference(reference)) => {
-                SecretRef::parse(reference).map_err(|why| Fault::new(Code::InvalidConfig, why))?;
-                settings.insert("client_secret".into(), reference.clone());
-            }
-            Some(SecretSource::Prompt) => {
-                let secret = client.ask("client secret", true).await?;
-                let file = keep_secret(&self.paths.state_dir, id, "client_secret", &secret)?;
-                settings.insert("client_secret".into(), serde_json::json!({ "file": file }));
-            }
-        }
-        Ok(())
     }
 
     fn situation<'a>(
@@ -292,7 +207,7 @@ impl App {
     /// Client credentials and configured keys: acquire once, ask whose they are.
     async fn verify(
         &self,
-        draft: Draft,
+        mut draft: Draft,
         description: &Description,
         plugin: &Plugin,
         client: &mut dyn Client,
@@ -319,6 +234,7 @@ impl App {
                 return Err(fault);
             }
         };
+        draft.settle();
         Ok(LoggedIn {
             route: route_of(&id, description),
             provider: draft.connection.provider,
@@ -342,7 +258,7 @@ impl App {
     /// Probes, then stores grant and settings.
     async fn save(
         &self,
-        draft: &Draft,
+        draft: &mut Draft,
         grant: NewGrant,
         description: &Description,
         plugin: &Plugin,
@@ -362,6 +278,8 @@ impl App {
             return Err(fault);
         }
         lease.close();
+        draft.settle();
+        let connection = &draft.connection;
         Ok(LoggedIn {
             id: connection.id.clone(),
             provider: connection.provider.clone(),
@@ -378,12 +296,7 @@ impl App {
         if !draft.write {
             return Ok(false);
         }
-        let stored = StoredConnection {
-            id: draft.connection.id.clone(),
-            provider: draft.connection.provider.clone(),
-            settings: draft.connection.settings.clone(),
-        };
-        stored.write(&self.paths)?;
+        draft.stored().write(&self.paths)?;
         self.reload_settings()?;
         Ok(true)
     }
@@ -429,78 +342,5 @@ pub fn shown_account(account: &Account) -> String {
     }
 }
 
-/// Asks for what the schema requires and nobody gave.
-async fn ask_missing(
-    settings: &mut Map<String, Value>,
-    schema: &Value,
-    id: &ConnectionId,
-    options: &LoginOptions,
-    client: &mut dyn Client,
-) -> Result<(), Fault> {
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    // A token that the person already has needs no OAuth client.
-    let skipped = |key: &str| key == "client_id" && options.flow.as_deref() == Some("token");
-    for key in required.filter(|key| !skipped(key)) {
-        if settings.contains_key(key) {
-            continue;
-        }
-        let answer = client.ask(&format!("{key} of `{id}`"), false).await?;
-        let text = String::from_utf8_lossy(answer.expose()).into_owned();
-        let value = typed(&text, schema, key).map_err(|wanted| {
-            Fault::new(Code::InvalidConfig, format!("that is not {wanted} for the setting `{key}`"))
-        })?;
-        settings.insert(key.to_owned(), value);
-    }
-    Ok(())
-}
-
-/// A typed value for the setting `key`; the error says what was wanted.
-fn typed(text: &str, schema: &Value, key: &str) -> Result<Value, &'static str> {
-    let declared = &schema["properties"][key]["type"];
-    let is = |wanted: &str| match declared {
-        Value::String(one) => one == wanted,
-        Value::Array(some) => some.iter().any(|one| one == wanted),
-        _ => false,
-    };
-    if is("array") {
-        let words = text.split([',', ' ']).filter(|word| !word.is_empty());
-        return Ok(words.map(Value::from).collect());
-    }
-    if is("boolean") {
-        return text.parse::<bool>().map(Value::from).map_err(|_| "true or false");
-    }
-    if is("integer") {
-        return text.parse::<i64>().map(Value::from).map_err(|_| "a whole number");
-    }
-    if is("object") || text.starts_with('{') {
-        return match serde_json::from_str(text) {
-            Ok(object @ Value::Object(_)) => Ok(object),
-            _ => Err("a JSON object"),
-        };
-    }
-    Ok(Value::from(text))
-}
-
 /// How long a command waits for the running host to serve what it stored.
 pub const HOST_PATIENCE: Duration = Duration::from_secs(5);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use pretty_assertions::assert_eq;
-    use serde_json::json;
-
-    #[test]
-    fn what_is_typed_gets_the_type_of_the_schema() {
-        let schema = json!({ "properties": {
-            "scopes": { "type": "array" }, "pkce": { "type": ["string", "null"] },
-            "force": { "type": "boolean" }, "size": { "type": ["integer", "null"] },
-        }});
-        assert_eq!(typed("a, b c", &schema, "scopes"), Ok(json!(["a", "b", "c"])));
-        assert_eq!(typed("off", &schema, "pkce"), Ok(json!("off")));
-        assert_eq!(typed("true", &schema, "force"), Ok(json!(true)));
-        assert_eq!(typed("7", &schema, "size"), Ok(json!(7)));
-        assert_eq!(typed("seven", &schema, "size"), Err("a whole number"));
-        assert_eq!(typed(r#"{"env":"X"}"#, &schema, "key"), Ok(json!({ "env": "X" })));
-    }
-}

@@ -2,6 +2,7 @@
 
 mod control;
 mod directory;
+mod draft;
 mod login;
 mod plugins;
 mod routes;

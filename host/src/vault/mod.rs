@@ -32,7 +32,7 @@ pub use error::StoreError;
 pub use file::FileStore;
 pub use memory::MemoryStore;
 pub use transaction::{Lease, Transaction};
-pub use typed::keep_secret;
+pub use typed::{TypedSecret, keep_secret};
 pub use watch::Watch;
 
 use crate::fault::{Code, Fault};

@@ -10,30 +10,56 @@ use crate::fault::Fault;
 use crate::model::ConnectionId;
 use crate::secret::Secret;
 
-/// Writes `<state>/secrets/<org>/<name>.<setting>`, 0600 in 0700, whole and durable. Answers the path.
+/// A file with a typed secret. Removed when dropped, unless kept: a login that fails leaves nothing.
+#[derive(Debug)]
+pub struct TypedSecret {
+    path: PathBuf,
+    kept: bool,
+}
+
+impl TypedSecret {
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Leaves the file: a stored setting refers to it.
+    pub fn keep(mut self) {
+        self.kept = true;
+    }
+}
+
+impl Drop for TypedSecret {
+    fn drop(&mut self) {
+        if !self.kept {
+            // What cannot be removed is private, and nothing refers to it.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// Writes `<state>/secrets/<org>/<name>.<setting>-<unique>`, 0600 in 0700, whole and durable. Unique,
+/// because the secret of a login that fails must not replace that of one that succeeded.
 pub fn keep_secret(
     state: &Path,
     id: &ConnectionId,
     setting: &str,
     secret: &Secret,
-) -> Result<PathBuf, Fault> {
+) -> Result<TypedSecret, Fault> {
     let directory = state.join("secrets").join(id.org.as_str());
     for private in [state, &state.join("secrets"), &directory] {
         directory::ensure(private)?;
     }
-    let path = directory.join(format!("{}.{setting}", id.name));
     let unique = getrandom::u64().unwrap_or_else(|_| u64::from(std::process::id()));
-    let temporary = directory.join(format!(".{}.{unique:016x}", id.name));
-    let written = directory::create(&temporary)
+    let typed =
+        TypedSecret { path: directory.join(format!("{}.{setting}-{unique:016x}", id.name)), kept: false };
+    let written = directory::create(&typed.path)
         .and_then(|mut file| file.write_all(secret.expose()).and_then(|()| file.sync_all()))
-        .and_then(|()| fs::rename(&temporary, &path))
         .and_then(|()| directory::sync(&directory));
-    if let Err(error) = written {
-        // Half a secret is of no use; if it cannot be removed either, it is private.
-        let _ = fs::remove_file(&temporary);
-        return Err(StoreError::io("write", &path)(error).into());
+    match written {
+        Ok(()) => Ok(typed),
+        Err(error) => Err(StoreError::io("write", &typed.path)(error).into()),
     }
-    Ok(path)
 }
 
 #[cfg(test)]
@@ -43,17 +69,21 @@ mod tests {
     use std::os::unix::fs::PermissionsExt as _;
 
     #[test]
-    fn it_is_private_whole_and_replaced() {
+    fn it_is_private_and_gone_unless_kept() {
         let state = tempfile::tempdir().unwrap();
         let id: ConnectionId = "acme/corp".parse().unwrap();
         let keep = |text: &str| {
             keep_secret(state.path(), &id, "client_secret", &Secret::from(text.to_owned())).unwrap()
         };
-        let path = keep("first");
-        assert_eq!(keep("second"), path);
-        assert_eq!(fs::read_to_string(&path).unwrap(), "second");
-        assert_eq!(path, state.path().join("secrets/acme/corp.client_secret"));
+        let first = keep("first");
+        let path = first.path().to_owned();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "first");
         assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
-        assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "nothing is left beside it");
+        assert_eq!(path.parent().unwrap(), state.path().join("secrets/acme"));
+        first.keep();
+        drop(keep("of a login that fails"));
+        let left: Vec<_> =
+            fs::read_dir(path.parent().unwrap()).unwrap().map(|file| file.unwrap().path()).collect();
+        assert_eq!(left, [path]);
     }
 }
