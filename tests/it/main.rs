@@ -3,3 +3,4 @@
 #![allow(clippy::unwrap_used, reason = "a story fails where it is surprised")]
 
 mod harness;
+mod hello_plugin;
