@@ -2,10 +2,10 @@
 
 use std::ffi::OsString;
 
-use clap::error::ErrorKind;
-use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Arg, ArgAction, ArgMatches, CommandFactory, FromArgMatches};
 
-use super::auth::login_flags::{self, SettingFlags};
+use super::auth::login::flags::SettingFlags;
 use super::context::Context;
 use super::error::CliError;
 use super::output::Output;
@@ -32,12 +32,12 @@ pub(super) async fn parse(arguments: Vec<OsString>) -> Result<Option<Parsed>, Cl
         Err(error) => match (loose_login(&arguments), error.kind()) {
             (Some(login), ErrorKind::UnknownArgument) => {
                 let flags = flags_of(&login).await?;
-                (with_flags(&flags).try_get_matches_from(&arguments), flags)
+                (with_arguments(flags.arguments()).try_get_matches_from(&arguments), flags)
             }
             // Help is not withheld because the provider is unknown or cannot be loaded.
             (Some(login), ErrorKind::DisplayHelp) => {
                 let flags = flags_of(&login).await.unwrap_or_default();
-                (with_flags(&flags).try_get_matches_from(&arguments), flags)
+                (with_arguments(flags.arguments()).try_get_matches_from(&arguments), flags)
             }
             _ => (Err(error), SettingFlags::default()),
         },
@@ -58,37 +58,113 @@ pub(super) async fn parse(arguments: Vec<OsString>) -> Result<Option<Parsed>, Cl
 /// A login, read without knowing its provider's flags.
 struct LooseLogin {
     global: Global,
-    words: Vec<String>,
+    target: String,
 }
 
+/// Takes one unknown flag after the other for a flag with a value, until the line can be read.
 fn loose_login(arguments: &[OsString]) -> Option<LooseLogin> {
-    let command = Cli::command().mut_subcommand("auth", |auth| {
-        auth.mut_subcommand("login", |login| {
-            // Unknown flags and their values fall into the one positional, in their order.
-            login
-                .disable_help_flag(true)
-                .mut_arg("target", |target| target.num_args(1..).allow_hyphen_values(true))
-        })
-    });
-    let matches = command.try_get_matches_from(arguments).ok()?;
-    let login = login_matches(&matches)?;
-    let words = login.get_many::<String>("target")?.cloned().collect();
-    Some(LooseLogin { global: Global::from_arg_matches(login).ok()?, words })
+    let help = Arg::new("help").short('h').long("help").action(ArgAction::SetTrue);
+    let mut command = with_arguments([help])
+        .mut_subcommand("auth", |auth| auth.mut_subcommand("login", |login| login.disable_help_flag(true)));
+    for _ in arguments {
+        let error = match command.clone().try_get_matches_from(arguments) {
+            Ok(matches) => return read_loosely(login_matches(&matches)?),
+            Err(error) => error,
+        };
+        let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return None };
+        let flag = unknown.strip_prefix("--")?.to_owned();
+        let known =
+            |command: &clap::Command| command.get_arguments().any(|arg| arg.get_id() == flag.as_str());
+        if error.kind() != ErrorKind::UnknownArgument || login_command(&command).is_some_and(known) {
+            return None;
+        }
+        let unknown = Arg::new(flag.clone()).long(flag).num_args(0..=1).action(ArgAction::Append);
+        command =
+            command.mut_subcommand("auth", |auth| auth.mut_subcommand("login", |login| login.arg(unknown)));
+    }
+    None
+}
+
+fn read_loosely(login: &ArgMatches) -> Option<LooseLogin> {
+    let target = login.get_one::<String>("target")?.clone();
+    Some(LooseLogin { global: Global::from_arg_matches(login).ok()?, target })
+}
+
+fn login_command(command: &clap::Command) -> Option<&clap::Command> {
+    command.find_subcommand("auth")?.find_subcommand("login")
 }
 
 fn login_matches(matches: &ArgMatches) -> Option<&ArgMatches> {
     matches.subcommand_matches("auth")?.subcommand_matches("login")
 }
 
-fn with_flags(flags: &SettingFlags) -> clap::Command {
-    Cli::command().mut_subcommand("auth", |auth| {
-        auth.mut_subcommand("login", |login| flags.arguments().fold(login, clap::Command::arg))
-    })
+fn with_arguments(arguments: impl IntoIterator<Item = Arg>) -> clap::Command {
+    Cli::command().mut_subcommand("auth", |auth| auth.mut_subcommand("login", |login| login.args(arguments)))
 }
 
 /// The flags of the provider that is meant.
 async fn flags_of(login: &LooseLogin) -> Result<SettingFlags, CliError> {
-    let Some(target) = login_flags::target(&login.words) else { return Ok(SettingFlags::default()) };
+    let target = &login.target;
     let (provider, schema, aliases) = Context::new(login.global.clone()).provider_schema(target).await?;
     Ok(SettingFlags::of(&provider, &schema, &aliases))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pretty_assertions::assert_eq;
+    use serde_json::json;
+
+    fn arguments(line: &str) -> Vec<OsString> {
+        line.split(' ').map(OsString::from).collect()
+    }
+
+    #[test]
+    fn a_login_is_read_past_flags_that_only_its_provider_knows() {
+        for line in [
+            "ccproxy auth login azure --tenant contoso --json --plugin-dir /p --admin-consent",
+            "ccproxy --json auth login --tenant contoso azure --plugin-dir=/p",
+            "ccproxy auth login --tenant=contoso --json azure --plugin-dir /p -h",
+            "ccproxy auth login azure --json --plugin-dir /p --help",
+            "ccproxy auth login azure --json --plugin-dir /p --tenant a --tenant b",
+        ] {
+            let login = loose_login(&arguments(line)).unwrap_or_else(|| panic!("{line}"));
+            assert_eq!(login.target, "azure", "{line}");
+            assert!(login.global.json, "{line}");
+            assert_eq!(login.global.plugin_dir, [std::path::Path::new("/p")], "{line}");
+        }
+    }
+
+    #[test]
+    fn what_no_flag_can_mend_is_not_read_past() {
+        for line in [
+            "ccproxy auth status --tenant x",
+            "ccproxy auth login --tenant",
+            "ccproxy auth login azure another",
+            "ccproxy auth login azure -x",
+            "ccproxy auth login azure --flow nonsense",
+        ] {
+            assert!(loose_login(&arguments(line)).is_none(), "{line}");
+        }
+    }
+
+    #[test]
+    fn with_the_flags_of_its_provider_the_line_means_something() {
+        let schema = json!({"properties": {"tenant": {}, "admin_consent": {"type": "boolean"}}});
+        let flags = SettingFlags::of("azure", &schema, &Default::default());
+        let parse = |line: &str| with_arguments(flags.arguments()).try_get_matches_from(arguments(line));
+        let matches = parse("ccproxy auth login --tenant contoso azure --admin-consent").unwrap();
+        let given = flags.values(login_matches(&matches).unwrap());
+        let setting = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        assert_eq!(given, [setting("admin_consent", "true"), setting("tenant", "contoso")]);
+        let error = CliError::from(parse("ccproxy auth login azure --tenat contoso").unwrap_err());
+        assert_eq!(error.hint.as_deref(), Some("did you mean `--tenant`?"));
+    }
+
+    #[test]
+    fn errors_are_documents_as_soon_as_json_is_asked_for() {
+        assert!(wants_json(&arguments("ccproxy auth statsu --json")));
+        assert!(!wants_json(&arguments("ccproxy auth status")));
+        assert!(!wants_json(&arguments("ccproxy auth status -- --json")));
+    }
 }

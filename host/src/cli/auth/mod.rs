@@ -1,12 +1,10 @@
 //! `ccproxy auth`: logins and what became of them.
 
 mod list;
-mod login;
-pub(super) mod login_flags;
+pub(super) mod login;
 mod logout;
 mod refresh;
 mod status;
-mod terminal;
 mod test;
 mod token;
 

@@ -89,21 +89,6 @@ impl SettingFlags {
     }
 }
 
-/// The connection or provider among words that also hold flags we do not know: the first one that is
-/// neither a flag nor, most likely, the value of one.
-pub(in crate::cli) fn target(words: &[String]) -> Option<&str> {
-    let is_flag = |word: &str| word.starts_with('-');
-    let mut before: Option<&str> = None;
-    for word in words {
-        let is_value = before.is_some_and(|before| is_flag(before) && !before.contains('='));
-        if !is_flag(word) && !is_value {
-            return Some(word);
-        }
-        before = Some(word);
-    }
-    None
-}
-
 fn id_of(setting: &str) -> String {
     format!("setting:{setting}")
 }
@@ -160,18 +145,5 @@ mod tests {
     fn secrets_and_flags_of_our_own_are_left_out() {
         let flags: Vec<String> = azure().flags.into_iter().map(|flag| flag.long).collect();
         assert_eq!(flags, ["admin-consent", "tenant"]);
-    }
-
-    #[test]
-    fn the_target_is_found_among_flags_that_nobody_knows_yet() {
-        let words = |line: &str| line.split(' ').map(str::to_owned).collect::<Vec<_>>();
-        for (line, expected) in [
-            ("azure --tenant contoso", Some("azure")),
-            ("--tenant contoso azure", Some("azure")),
-            ("--tenant=contoso azure", Some("azure")),
-            ("--help", None),
-        ] {
-            assert_eq!(target(&words(line)), expected, "{line}");
-        }
     }
 }
