@@ -17,11 +17,11 @@ pub(super) fn start(global: &Global, logging: Option<&Logging>) {
         Some(LogFormat::Auto) => !terminal,
         Some(LogFormat::Text) | None => false,
     };
-    let no_colour = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let log = tracing_subscriber::fmt()
         .with_max_level(level)
         .with_writer(std::io::stderr)
-        .with_ansi(terminal && !no_colour);
+        // Plain everywhere: what reads a log and what reads the words of a peer must not see escapes.
+        .with_ansi(false);
     // A second start would be a mistake of ours that costs nobody a log line.
     let _ = if json { log.json().flatten_event(true).try_init() } else { log.try_init() };
 }

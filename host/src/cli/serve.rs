@@ -33,7 +33,10 @@ pub(super) async fn run(args: ServeArgs, context: Context) -> Result<Exit, CliEr
 
     let app = App::open(config)?;
     let attached = tokio::select! {
-        started = app.serve() => started.map_err(not_started)?,
+        started = app.serve() => match started {
+            Ok(attached) => attached,
+            Err(error) => return Err(not_started(error, &context).await),
+        },
         () = stop.requested() => return Err(CliError::cancelled("stopped before it was ready")),
     };
     for url in attached.listen_urls() {
@@ -78,12 +81,18 @@ impl Stop {
     }
 }
 
-fn not_started(error: StartError) -> CliError {
-    match error {
-        StartError::Fault(fault) => fault.into(),
-        StartError::Bind(error) => {
-            CliError::failed(chain(&error)).hint("choose another with `ccproxy serve --listen 127.0.0.1:0`")
-        }
+async fn not_started(error: StartError, context: &Context) -> CliError {
+    let error = match error {
+        StartError::Fault(fault) => return fault.into(),
+        StartError::Bind(error) => CliError::failed(chain(&error)),
+    };
+    match context.host().await {
+        Ok(Some(host)) => error.hint(format!(
+            "a host runs on these directories already: pid {}, {}",
+            host.status.pid,
+            host.status.listen.join(" ")
+        )),
+        Ok(None) | Err(_) => error.hint("ccproxy serve --listen 127.0.0.1:0"),
     }
 }
 

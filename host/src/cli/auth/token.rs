@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use http::header::AUTHORIZATION;
+use percent_encoding::percent_decode_str;
 use serde_json::json;
 use zeroize::Zeroizing;
 
@@ -59,7 +60,7 @@ fn print(id: &ConnectionId, prepared: &Prepared, format: Format) -> Result<Zeroi
     let mut printed = Zeroizing::new(Vec::new());
     match format {
         Format::Raw => {
-            printed.extend_from_slice(token(id, prepared)?);
+            printed.extend_from_slice(&token(id, prepared)?);
             printed.push(b'\n');
         }
         Format::Header => {
@@ -77,7 +78,8 @@ fn print(id: &ConnectionId, prepared: &Prepared, format: Format) -> Result<Zeroi
             }
         }
         Format::Json => {
-            let token = String::from_utf8_lossy(token(id, prepared)?);
+            let token = token(id, prepared)?;
+            let token = String::from_utf8_lossy(&token);
             let document = json!({
                 "schema": "ccproxy.auth-token/1",
                 "connection": id.to_string(),
@@ -92,15 +94,18 @@ fn print(id: &ConnectionId, prepared: &Prepared, format: Format) -> Result<Zeroi
 }
 
 /// The secret itself: what is sent, without the scheme before it (RFC 9110 section 11.4).
-fn token<'a>(id: &ConnectionId, prepared: &'a Prepared) -> Result<&'a [u8], CliError> {
+fn token(id: &ConnectionId, prepared: &Prepared) -> Result<Zeroizing<Vec<u8>>, CliError> {
     if let Some((_, value)) = prepared.fields.iter().find(|(name, _)| *name == AUTHORIZATION) {
         let value = value.as_bytes();
         let scheme = value.iter().position(|byte| *byte == b' ').map_or(0, |space| space + 1);
-        return Ok(value[scheme..].trim_ascii());
+        return Ok(Zeroizing::new(value[scheme..].trim_ascii().to_vec()));
     }
-    let field = prepared.fields.first().map(|(_, value)| value.as_bytes());
-    let parameter = prepared.query.first().map(|(_, value)| value.as_bytes());
-    field.or(parameter).ok_or_else(|| CliError::failed(format!("`{id}` has no token to print")))
+    if let Some((_, value)) = prepared.fields.first() {
+        return Ok(Zeroizing::new(value.as_bytes().to_vec()));
+    }
+    // Encoded for the URL it goes into; the key itself is not.
+    let parameter = prepared.query.first().map(|(_, value)| percent_decode_str(value).collect());
+    parameter.map(Zeroizing::new).ok_or_else(|| CliError::failed(format!("`{id}` has no token to print")))
 }
 
 #[cfg(test)]
@@ -131,7 +136,7 @@ mod tests {
     fn raw_is_the_token_without_its_scheme() {
         assert_eq!(printed(&prepared(&[("authorization", "Bearer abc")], &[]), Format::Raw), "abc\n");
         assert_eq!(printed(&prepared(&[("x-api-key", "sk 1")], &[]), Format::Raw), "sk 1\n");
-        assert_eq!(printed(&prepared(&[], &[("key", "k")]), Format::Raw), "k\n");
+        assert_eq!(printed(&prepared(&[], &[("key", "k%2Fl")]), Format::Raw), "k/l\n");
         let both = [("anthropic-version", "1"), ("authorization", "Bearer abc")];
         assert_eq!(printed(&prepared(&both, &[]), Format::Raw), "abc\n");
     }

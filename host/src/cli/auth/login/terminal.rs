@@ -1,8 +1,10 @@
 //! The person at the terminal: what a login shows, asks and waits for.
 
+use std::fs::File;
 use std::io::IsTerminal;
 use std::pin::Pin;
 
+use rustix::termios::{OptionalActions, Termios};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt, BufReader, Lines, Stdin};
 
@@ -170,11 +172,35 @@ fn launch_browser(url: String, json: bool) {
 
 /// Asks without showing what is typed.
 async fn ask_hidden(prompt: String) -> Result<Option<Secret>, Fault> {
+    let _echo = Echo::keep();
     let typed = tokio::task::spawn_blocking(move || rpassword::prompt_password(format!("{prompt}: "))).await;
     match typed {
         Ok(Ok(line)) => Ok(Some(Secret::from(line))),
         Ok(Err(error)) => Err(Fault::new(Code::Cancelled, format!("nothing could be read: {error}"))),
         Err(_) => Err(Fault::new(Code::Cancelled, "the question ended")),
+    }
+}
+
+/// The terminal as it was. Ctrl-C ends the process while the question still waits on its thread: the
+/// shell would be left without echo.
+struct Echo(Option<(File, Termios)>);
+
+impl Echo {
+    fn keep() -> Self {
+        let terminal = File::open("/dev/tty").ok();
+        Self(terminal.and_then(|terminal| {
+            let was = rustix::termios::tcgetattr(&terminal).ok()?;
+            Some((terminal, was))
+        }))
+    }
+}
+
+impl Drop for Echo {
+    fn drop(&mut self) {
+        if let Some((terminal, was)) = &self.0 {
+            // A terminal that is gone needs no echo.
+            let _ = rustix::termios::tcsetattr(terminal, OptionalActions::Now, was);
+        }
     }
 }
 
