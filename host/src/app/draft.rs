@@ -75,7 +75,7 @@ impl App {
         if options.client_secret == Some(SecretSource::Prompt) {
             self.ask_secret(&mut draft, client).await?;
         }
-        if options.interactive {
+        if options.interactive && keeps_scopes {
             ask_missing(&mut draft.connection, schema, options, client).await?;
         }
         let changed = draft.connection.settings != before;
@@ -134,24 +134,38 @@ fn apply(
     Ok(())
 }
 
-/// Asks for what the schema requires and nobody gave.
+/// Asks for what nobody gave. Nothing typed leaves it to the provider to say all that it needs.
 async fn ask_missing(
     connection: &mut Connection,
     schema: &Value,
     options: &LoginOptions,
     client: &mut dyn Client,
 ) -> Result<(), Fault> {
-    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
-    // A token that the person already has needs no OAuth client.
-    let skipped = |key: &str| key == "client_id" && options.flow.as_deref() == Some("token");
-    for key in required.filter(|key| !skipped(key)) {
-        if !connection.settings.contains_key(key) {
-            let answer = client.ask(&format!("{key} of `{}`", connection.id), false).await?;
-            let text = String::from_utf8_lossy(answer.expose()).into_owned();
+    for key in missing(&connection.settings, schema, options) {
+        let answer = client.ask(&format!("{key} of `{}`", connection.id), false).await?;
+        let text = String::from_utf8_lossy(answer.expose()).into_owned();
+        if !text.is_empty() {
             connection.settings.insert(key.to_owned(), setting_of_text(schema, key, &text));
         }
     }
     Ok(())
+}
+
+/// What the schema requires, and what no schema can: an issuer may be written as endpoints, and a
+/// token that the person already has needs no OAuth client.
+fn missing<'a>(settings: &Map<String, Value>, schema: &'a Value, options: &LoginOptions) -> Vec<&'a str> {
+    let required = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str);
+    let mut missing: Vec<&str> = required.collect();
+    let has_token = options.flow.as_deref() == Some("token");
+    for (key, needless) in [("issuer", settings.contains_key("token_endpoint")), ("client_id", has_token)] {
+        if needless {
+            missing.retain(|required| *required != key);
+        } else if schema["properties"].get(key).is_some() && !missing.contains(&key) {
+            missing.push(key);
+        }
+    }
+    missing.retain(|key| !settings.contains_key(*key));
+    missing
 }
 
 #[cfg(test)]
@@ -193,5 +207,18 @@ mod tests {
         let id: ConnectionId = "openai".parse().unwrap();
         let target = Target::New { id, provider, preset: Some("openai".into()) };
         assert_eq!(Value::Object(before(&target, None)), json!({ "preset": "openai" }));
+    }
+
+    #[test]
+    fn issuer_and_client_are_asked_for_where_they_mean_something() {
+        let schema = json!({ "required": ["a"], "properties": { "a": {}, "issuer": {}, "client_id": {} } });
+        let ask = |settings: Value, flow: Option<&str>| {
+            let options = LoginOptions { flow: flow.map(str::to_owned), ..LoginOptions::new("corp") };
+            let Value::Object(settings) = settings else { panic!("not settings") };
+            missing(&settings, &schema, &options).join(" ")
+        };
+        assert_eq!(ask(json!({}), None), "a issuer client_id");
+        assert_eq!(ask(json!({ "a": 1, "issuer": "x", "client_id": "y" }), None), "");
+        assert_eq!(ask(json!({ "token_endpoint": "x" }), Some("token")), "a");
     }
 }

@@ -148,7 +148,8 @@ impl Person for Terminal<'_> {
                 }
             };
             let answer = line.map(|line| Secret::new(line.expose().trim_ascii().to_vec()));
-            answer.filter(|answer| !answer.expose().is_empty()).ok_or_else(|| {
+            // Only a secret cannot be done without: what else is not given has an answer of its own.
+            answer.filter(|answer| !secret || !answer.expose().is_empty()).ok_or_else(|| {
                 Fault::new(Code::NotLoggedIn, format!("nothing was given for {prompt}"))
                     .hint(format!("ccproxy auth login {} < FILE", self.target))
             })
