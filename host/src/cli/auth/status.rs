@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use clap::Args;
 use serde::{Deserialize, Serialize};
-use serde_json::json;
 
 use crate::app::{ConnectionStatus, shown_account};
 use crate::cli::client::Host;
@@ -14,15 +13,17 @@ use crate::cli::error::{CliError, Exit};
 use crate::cli::output::{Output, Tone};
 use crate::cli::time::{parse_rfc3339, roughly};
 use crate::model::{ConnectionId, UnixMillis};
-use crate::vault::{Account, State};
+use crate::vault::{Account, Problem, State};
 
 /// How often `--watch` looks. Reading a hundred small files costs a few milliseconds.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often `--watch --check` asks providers, which count our requests.
+const CHECK: Duration = Duration::from_secs(60);
 
 /// Show how connections stand
 ///
 /// Reads what is stored and never uses the network, unless --check asks to. Exits with 0 when all that
-/// is listed is usable, else with 4.
+/// is listed is usable, else with 4; with --check also with the code of a provider that fails.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct StatusArgs {
     /// Show this connection only
@@ -74,22 +75,24 @@ pub(super) async fn run(args: StatusArgs, context: Context) -> Result<Exit, CliE
     let mut last: Option<StatusDocument> = None;
     loop {
         let host = context.host().await;
-        let document = look(&args, &host, &context).await?;
+        let mut document = StatusDocument::new(look(&args, &host, &context).await?);
+        let checked = if args.check { check_all(&mut document, &context).await } else { Exit::OK };
         if last.as_ref() != Some(&document) {
             print(&document, &host, args.watch, &context.out)?;
         }
         if !args.watch {
-            return Ok(document.exit());
+            let exit = document.exit();
+            return Ok(if exit == Exit::OK { checked } else { exit });
         }
         last = Some(document);
-        tokio::time::sleep(LOOK).await;
+        tokio::time::sleep(if args.check { CHECK } else { LOOK }).await;
     }
 }
 
 /// The running host, none, or one that does not answer.
 type Found = Result<Option<Host>, CliError>;
 
-async fn look(args: &StatusArgs, host: &Found, context: &Context) -> Result<StatusDocument, CliError> {
+async fn look(args: &StatusArgs, host: &Found, context: &Context) -> Result<Vec<ConnectionStatus>, CliError> {
     let mut connections = statuses(host, context).await?;
     if let Some(id) = &args.connection {
         let known: Vec<String> = connections.iter().map(|connection| connection.id().to_string()).collect();
@@ -107,12 +110,7 @@ async fn look(args: &StatusArgs, host: &Found, context: &Context) -> Result<Stat
             return Err(CliError::no_such("connection of a provider", provider, known));
         }
     }
-    if args.check {
-        for connection in &mut connections {
-            check(connection, context).await?;
-        }
-    }
-    Ok(StatusDocument::new(connections))
+    Ok(connections)
 }
 
 /// Every connection: as the running host sees it, else as it is stored. A host that is stuck does not
@@ -127,20 +125,31 @@ pub(super) async fn statuses(host: &Found, context: &Context) -> Result<Vec<Conn
     Ok(context.app()?.status().await)
 }
 
-async fn check(connection: &mut ConnectionStatus, context: &Context) -> Result<(), CliError> {
-    let id = connection.id();
-    match super::test::test(&id, context).await {
-        Ok(account) => connection.account = Some(account),
-        Err(error) => {
-            let problem = json!({"code": error.code, "message": error.message, "hint": error.hint});
-            connection.problem = serde_json::from_value(problem).ok();
-            // A provider that cannot be reached says nothing of the grant.
-            if error.exit == Exit::LOGIN && connection.is_usable() {
-                connection.state = State::ReauthRequired;
+/// Asks every provider; the exit code of the first that has no good answer.
+async fn check_all(document: &mut StatusDocument, context: &Context) -> Exit {
+    let mut first = Exit::OK;
+    for connection in &mut document.connections {
+        match super::test::test(&connection.id(), context).await {
+            Ok(account) => connection.account = Some(account),
+            Err(error) => {
+                first = if first == Exit::OK { error.exit } else { first };
+                refused(connection, &error);
             }
         }
     }
-    Ok(())
+    first
+}
+
+fn refused(connection: &mut ConnectionStatus, error: &CliError) {
+    // A provider that cannot be reached says nothing of the grant.
+    if error.exit == Exit::LOGIN && connection.is_usable() {
+        connection.state = State::ReauthRequired;
+    }
+    connection.problem = Some(Problem {
+        code: error.code.to_owned(),
+        message: error.message.clone(),
+        hint: error.hint.clone(),
+    });
 }
 
 fn print(document: &StatusDocument, host: &Found, watch: bool, out: &Output) -> Result<(), CliError> {

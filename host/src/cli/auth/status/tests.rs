@@ -2,6 +2,7 @@ use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::fault::Code;
 
 const NOW: UnixMillis = UnixMillis(1_795_233_187_000);
 
@@ -150,4 +151,16 @@ fn the_exit_code_is_that_of_the_worst() {
         value["refreshable"] = json!(false);
     });
     assert_eq!(StatusDocument::new(vec![dead]).exit(), Exit::LOGIN);
+}
+
+#[test]
+fn a_check_that_fails_counts_against_the_grant_only_if_the_provider_says_no() {
+    let checked = |error: CliError| {
+        let mut status = connection(|_| ());
+        refused(&mut status, &error);
+        (status.state, status.problem.unwrap().code)
+    };
+    let fault = |code| CliError::from(crate::fault::Fault::new(code, "no"));
+    assert_eq!(checked(fault(Code::Network)), (State::Ok, "network".into()));
+    assert_eq!(checked(fault(Code::AccessDenied)), (State::ReauthRequired, "access_denied".into()));
 }
