@@ -12,7 +12,7 @@ use super::schedule::{capped, chance, renewal};
 use super::standing::{self, Answer};
 use super::{Issuer, Prepared, Reason, Want};
 use crate::fault::{Code, Fault};
-use crate::model::{Connection, CredentialKey};
+use crate::model::{Connection, CredentialKey, UnixMillis};
 use crate::vault::{Lease, Owner, Purpose, State, Transaction};
 
 /// How long a plugin may take. Longer than anybody waits: a token endpoint that is slow to answer has
@@ -25,11 +25,16 @@ impl Keeper {
         if let Some(fault) = self.still_dead(key, &connection, order).await {
             return Err(fault);
         }
+        let stored = match order.reason {
+            Reason::Forced => self.stored_generation(key, &connection).await,
+            _ => None,
+        };
         let owner = Owner { provider: connection.provider.clone(), plugin: issuer.plugin() };
         let lease = match self.vault.begin(&key.connection, owner, Purpose::Acquire).await {
             Ok(lease) => lease,
             Err(fault) => return Err(self.failed(key, &connection, 0, fault)),
         };
+        let order = order.after_waiting(stored, lease.transaction().generation());
         self.fly_locked(key, order, &connection, issuer.as_ref(), lease).await
     }
 
@@ -75,9 +80,9 @@ impl Keeper {
             rejected_generation: order.rejected,
             reason: order.reason,
         };
-        let deadline = Instant::now() + LONGEST;
-        let prepared = match timeout_at(deadline, issuer.acquire(connection, txn, want)).await {
-            Ok(Ok(prepared)) => capped(prepared, self.clock.now()),
+        let (deadline, before) = (Instant::now() + LONGEST, txn.generation());
+        let prepared = match timeout_at(deadline, issuer.acquire(connection, txn.clone(), want)).await {
+            Ok(Ok(prepared)) => dated(capped(prepared, self.clock.now()), &txn, before),
             Ok(Err(fault)) => return Answer::Failed(with_cure(fault, key)),
             Err(_) => {
                 let text =
@@ -168,13 +173,17 @@ impl Keeper {
         if order.reason == Reason::Forced {
             return None;
         }
-        let (vault, id) = (self.vault.clone(), key.connection.clone());
-        let read = tokio::task::spawn_blocking(move || vault.read(&id)).await.ok()?.ok()?;
-        let generation = read
-            .filter(|record| record.provider == connection.provider)
-            .map_or(0, |record| record.generation);
+        let generation = self.stored_generation(key, connection).await?;
         let stands = dead.stands(generation, connection.settings_generation, Instant::now());
         stands.then_some(dead.fault)
+    }
+
+    /// The generation of the stored record, 0 for none; nothing if the store cannot be read.
+    async fn stored_generation(&self, key: &CredentialKey, connection: &Connection) -> Option<u64> {
+        let (vault, id) = (self.vault.clone(), key.connection.clone());
+        let read = tokio::task::spawn_blocking(move || vault.read(&id)).await.ok()?.ok()?;
+        let ours = read.filter(|record| record.provider == connection.provider);
+        Some(ours.map_or(0, |record| record.generation))
     }
 
     /// Another process wrote since our cells were filled: what they hold may be another account's.
@@ -185,6 +194,28 @@ impl Keeper {
             book.clear(&key.connection);
         }
     }
+}
+
+impl Order {
+    /// Who insists on a new token has got one if another process wrote it while he waited for the lock.
+    fn after_waiting(self, before: Option<u64>, now: u64) -> Self {
+        match before {
+            Some(before) if before < now => {
+                Self { reason: Reason::Scheduled, rejected: Some(before), ..self }
+            }
+            _ => self,
+        }
+    }
+}
+
+/// A token that was in the store already is as old as the refresh that put it there: a host that has just
+/// started must not take it for new.
+fn dated(mut prepared: Prepared, txn: &Transaction, before: u64) -> Prepared {
+    if txn.generation() == before {
+        let refreshed = txn.envelope().and_then(|record| record.last_refresh?.time());
+        prepared.acquired_at = refreshed.unwrap_or(UnixMillis(0));
+    }
+    prepared
 }
 
 fn is_rejection(order: Order) -> bool {

@@ -19,8 +19,9 @@ use crate::hook::HookSink;
 use crate::model::{ConnectionId, CredentialKey, UnixMillis};
 use crate::vault::{Vault, Watch};
 
-/// How long a request waits. The call it waits for goes on without it.
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long anybody waits. The call that is waited for goes on alone. A client's request gives up sooner,
+/// after 30 s in the carrier: for it, a provider that failed and one that takes its time are two answers.
+const PATIENCE: Duration = Duration::from_secs(45);
 
 /// What time it is; another clock in tests.
 pub trait Clock: Send + Sync {

@@ -138,6 +138,11 @@ impl LastRefresh {
     pub fn new(at: UnixMillis, result: &str) -> Self {
         Self { at: at.rfc3339(), result: result.to_owned() }
     }
+
+    /// When, unless somebody wrote what is no time.
+    pub fn time(&self) -> Option<UnixMillis> {
+        self.at.parse::<jiff::Timestamp>().ok().map(|at| UnixMillis(at.as_millisecond()))
+    }
 }
 
 /// What stands in the way, in the words of the taxonomy.

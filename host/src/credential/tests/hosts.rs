@@ -46,6 +46,17 @@ async fn five_hosts_refresh_once_though_the_provider_takes_its_time() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_token_found_in_the_store_is_as_old_as_the_refresh_that_put_it_there() {
+    let (state, provider) = (state_dir(), provider());
+    let one = host(&state, &provider);
+    one.request(&one.cell("azure")).await.unwrap();
+    let two = host(&state, &provider);
+    two.request(&two.cell("azure")).await.unwrap();
+    let refreshed = two.vault.read(&id("azure")).unwrap().and_then(|record| record.last_refresh?.time());
+    assert_eq!(two.cell("azure").latest().map(|met| met.acquired_at), refreshed);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_token_rejected_in_two_hosts_is_renewed_by_one() {
     let (state, provider) = (state_dir(), provider());
     let (one, two) = (host(&state, &provider), host(&state, &provider));
@@ -55,6 +66,19 @@ async fn a_token_rejected_in_two_hosts_is_renewed_by_one() {
     sleep(Duration::from_secs(60)).await;
     let rejected = Reason::Rejected { generation };
     assert_eq!(one.get(&here, rejected).await, two.get(&there, rejected).await);
+    assert_eq!(provider.calls(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_insists_on_a_new_token_is_content_with_one_that_another_host_gets_meanwhile() {
+    let (state, provider) = (state_dir(), provider());
+    let (one, two) = (host(&state, &provider), host(&state, &provider));
+    let (here, there) = (one.cell("azure"), two.cell("azure"));
+    let (asked, insisted) = tokio::join!(one.request(&here), two.get(&there, Reason::Forced));
+    assert!(asked.is_ok() && asked == insisted, "{asked:?}, {insisted:?}");
+    assert_eq!(provider.calls(), 1);
+    // Nobody is under way: then it is a call of its own.
+    two.get(&there, Reason::Forced).await.unwrap();
     assert_eq!(provider.calls(), 2);
 }
 
