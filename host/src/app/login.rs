@@ -214,11 +214,11 @@ impl App {
     ) -> Result<LoggedIn, Fault> {
         let id = draft.connection.id.clone();
         let had_grant = self.vault.read(&id)?.is_some();
-        client.probing();
         let verified = async {
             let key = CredentialKey { connection: id.clone(), target: Default::default() };
             let cell = self.credentials.cell(&key);
             let prepared = self.credentials.acquire(&cell, Reason::Forced).await?;
+            client.probing();
             let record = self.record(&id)?;
             let account = plugin.probe(&draft.connection, record.as_ref()).await?;
             self.write_settings(&draft)?;

@@ -1,11 +1,11 @@
 //! `ccproxy version`
 
-use ccproxy_plugin_abi::ABI_VERSION;
 use clap::Args;
 use serde::Serialize;
 
 use super::context::Context;
 use super::error::{CliError, Exit};
+use crate::plugin::ABI_VERSION;
 
 /// Print the version, and what plugins must be built for
 #[derive(Args, Debug)]

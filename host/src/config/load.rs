@@ -296,7 +296,7 @@ fn token_overrides(env: &Env, problems: &mut Vec<Diagnostic>) -> BTreeMap<Connec
                     Origin::Environment(name.into()),
                     format!("`{name}` does not name a connection, or its value is not UTF-8"),
                 )
-                .with_hint("CCPROXY_TOKEN__GITHUB_WORK is the token of the connection `github-work`"),
+                .with_hint("CCPROXY_TOKEN__MY_WORK is the token of the connection `my-work`"),
             ),
         }
     }

@@ -120,7 +120,7 @@ fn connections(merged: &Merged, problems: &mut Vec<Diagnostic>) -> BTreeMap<Conn
 
 fn connection(merged: &Merged, name: &str) -> Result<(ConnectionId, ConnectionConfig), Diagnostic> {
     let path = ["connections", name];
-    require(merged, &path, "provider", "provider = \"github\"")?;
+    require(merged, &path, "provider", "provider = \"ID\"")?;
     let common: Common = read(merged, &path)?;
     let mut settings: serde_json::Map<String, serde_json::Value> = read(merged, &path)?;
     settings.remove("provider");
@@ -164,7 +164,7 @@ fn routes(merged: &Merged, problems: &mut Vec<Diagnostic>) -> BTreeMap<Name, Rou
 
 fn route(merged: &Merged, name: &str) -> Result<(Name, RouteConfig), Diagnostic> {
     let path = ["routes", name];
-    require(merged, &path, "connection", "connection = \"github\"")?;
+    require(merged, &path, "connection", "connection = \"NAME\"")?;
     let written: Route = read(merged, &path)?;
     let parsed = |what: &str| problem(merged, &["routes", name, what], format!("`{what}` is not valid"));
     let methods = written.methods.iter().map(|method| method.parse()).collect::<Result<_, _>>();

@@ -36,6 +36,8 @@ mod steps;
 mod trust;
 mod watch;
 
+pub use ccproxy_plugin_abi::ABI_VERSION;
+
 pub use answers::{Answer, CommandOutput, Description, Message, Revocation, Route};
 pub use digest::Digest;
 pub use health::{Condition, Limits};
