@@ -2,5 +2,27 @@
 
 #![allow(clippy::unwrap_used, reason = "a story fails where it is surprised")]
 
+mod deleted_credential;
 mod harness;
 mod hello_plugin;
+mod hooks;
+mod hot_path;
+mod invariants;
+mod login_browser;
+mod login_device;
+mod login_machine;
+mod provider_down;
+mod rotation_on_disk;
+mod steady;
+mod storm;
+
+/// A file that is not named above would never run.
+#[test]
+fn every_story_is_told() {
+    let directory = ccproxy_tests::parts::repository().join("tests/it");
+    let this = std::fs::read_to_string(directory.join("main.rs")).unwrap();
+    for entry in std::fs::read_dir(directory).unwrap() {
+        let name = entry.unwrap().path().file_stem().unwrap().to_string_lossy().into_owned();
+        assert!(name == "main" || this.contains(&format!("\nmod {name};\n")), "{name} is not in main.rs");
+    }
+}

@@ -6,18 +6,23 @@
 //! in the test process or as the program `ccproxy-sandbox`.
 //!
 //! [`home`] is a machine of one's own, [`program`] runs `ccproxy` on it. The programs of others are
-//! [`oidc_provider`], [`browser`] and [`clients`]; `scripts/test-deps` installs them.
+//! [`oidc_provider`], [`browser`] and [`clients`]; `scripts/test-deps` installs them. [`corp`] is the scene of
+//! most stories, [`login`] and [`crowd`] are who acts in it, and [`strace`] sees what nobody can see.
 
 pub mod browser;
 pub mod clients;
+pub mod corp;
+pub mod crowd;
 pub mod home;
 pub mod http_client;
+pub mod login;
 pub mod oidc_provider;
 mod params;
 pub mod parts;
 pub mod program;
 pub mod sandbox;
 mod server;
+pub mod strace;
 mod time;
 pub mod upstream;
 

@@ -3,6 +3,7 @@
 use serde_json::Value;
 use tokio::process::Command;
 
+use crate::http_client::Call;
 use crate::parts;
 use crate::program::Program;
 
@@ -47,6 +48,11 @@ impl OidcProvider {
         &self.issuer
     }
 
+    /// What the provider knows of a token (RFC 7662), asked as a resource server asks.
+    pub async fn introspect(&self, token: &str) -> Value {
+        introspect(&self.issuer, token).await
+    }
+
     /// Everything that happened: `{"event","at_ms","grant_type","client","error","detail"}`.
     pub fn events(&self) -> Vec<Value> {
         let said = self.program.stdout_so_far();
@@ -73,4 +79,10 @@ impl OidcProvider {
         let events = self.events();
         events.iter().filter(|line| line["event"] == event && line["grant_type"] == grant_type).count()
     }
+}
+
+/// What the provider at an issuer knows of a token.
+pub async fn introspect(issuer: &str, token: &str) -> Value {
+    let fields = [("client_id", "rs"), ("client_secret", "rs-secret"), ("token", token)];
+    Call::form(&format!("{issuer}/token/introspection"), &fields).send().await.json()
 }

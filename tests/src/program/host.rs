@@ -2,6 +2,7 @@
 
 use rustix::process::Signal;
 use serde_json::Value;
+use tokio::process::Command;
 
 use super::{Finished, Program};
 
@@ -15,6 +16,11 @@ pub struct Host {
 }
 
 impl Host {
+    /// Starts a command that is `ccproxy serve --json` with something around it, and waits until it serves.
+    pub async fn spawn(command: Command) -> Self {
+        Self::ready(Program::spawn(command)).await
+    }
+
     pub(crate) async fn ready(mut program: Program) -> Self {
         let line = program.json_line_with("schema", "ccproxy.serve/1").await;
         let listen =

@@ -144,6 +144,11 @@ impl Sandbox {
         self.authority.lock().faults.add(rule);
     }
 
+    /// Takes back every fault that has not been met yet.
+    pub fn clear_faults(&self) {
+        self.authority.lock().faults.clear();
+    }
+
     pub fn change_settings(&self, change: Change) {
         self.authority.lock().settings.apply(change);
     }
