@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use rustix::process::{DumpableBehavior, Resource, Rlimit};
+use rustix::process::{Resource, Rlimit};
 
 fn main() -> ExitCode {
     harden();
@@ -16,7 +16,7 @@ fn harden() {
     // Where the system refuses, it is one fence fewer, not a reason to not work.
     let _ = rustix::process::setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
     #[cfg(target_os = "linux")]
-    let _ = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable);
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     // The message of a panic may quote a value; its place is what a bug report needs.
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map(ToString::to_string).unwrap_or_else(|| "an unknown place".into());

@@ -123,6 +123,7 @@ async fn until_interrupted(
     settings: Vec<(String, String)>,
     context: Context,
 ) -> Result<Exit, CliError> {
+    let logs_in = matches!(&command, Command::Auth(auth::AuthCommand::Login(_)));
     let spends = matches!(&command, Command::Auth(command) if command.spends_grants());
     let mut running = pin!(dispatch(command, settings, context));
     tokio::select! {
@@ -136,7 +137,7 @@ async fn until_interrupted(
             _ = tokio::signal::ctrl_c() => {}
         }
     }
-    Err(CliError::cancelled("cancelled: nothing was saved"))
+    Err(CliError::cancelled(if logs_in { "cancelled: nothing was saved" } else { "cancelled" }))
 }
 
 async fn dispatch(
