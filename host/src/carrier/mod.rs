@@ -14,6 +14,7 @@ mod send;
 mod serve;
 mod source;
 mod tunnel;
+mod unparsed;
 mod worker;
 
 pub use own::{BufferedReply, BufferedRequest, OwnPaths};

@@ -5,6 +5,7 @@ use std::future::Future;
 use std::io;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -16,9 +17,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
-use super::body::ReplyBody;
 use super::exchange::exchange;
 use super::pool::LocalExecutor;
+use super::unparsed::{Spoken, Turn, Voiced};
 use super::worker::Worker;
 use crate::guard::{MAX_FIELD_BYTES, MAX_FIELDS, MAX_TARGET};
 use crate::message::Via;
@@ -42,8 +43,13 @@ pub(crate) async fn serve(worker: Rc<Worker>, via: Rc<Via>, mut stream: TcpStrea
             Ok(Err(_)) | Err(_) => return,
         }
     };
-    let io = TokioIo::new(Rewound { read_ahead, taken: 0, stream });
-    let service = TowerToHyperService::new(Exchange { worker, via });
+    let turn = Arc::new(Turn::default());
+    if is_http2 {
+        turn.leave_http1();
+    }
+    let rewound = Rewound { read_ahead, taken: 0, stream };
+    let io = TokioIo::new(Voiced::new(rewound, turn.clone()));
+    let service = TowerToHyperService::new(Exchange { worker, via, turn });
     let ended =
         if is_http2 { serve_http2(io, service, drain).await } else { serve_http1(io, service, drain).await };
     if let Err(error) = ended {
@@ -53,11 +59,11 @@ pub(crate) async fn serve(worker: Rc<Worker>, via: Rc<Via>, mut stream: TcpStrea
 }
 
 async fn serve_http1(
-    io: TokioIo<Rewound>,
+    io: TokioIo<Voiced<Rewound>>,
     service: TowerToHyperService<Exchange>,
     drain: impl Future<Output = ()>,
 ) -> hyper::Result<()> {
-    // Wider than the guard's limits, so that the guard answers: hyper's own refusals have no body.
+    // Wider than the guard's limits, so that the guard answers: it knows more than hyper does.
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(CLIENT_IDLE)
@@ -74,7 +80,7 @@ async fn serve_http1(
 }
 
 async fn serve_http2(
-    io: TokioIo<Rewound>,
+    io: TokioIo<Voiced<Rewound>>,
     service: TowerToHyperService<Exchange>,
     drain: impl Future<Output = ()>,
 ) -> hyper::Result<()> {
@@ -97,10 +103,11 @@ async fn serve_http2(
 struct Exchange {
     worker: Rc<Worker>,
     via: Rc<Via>,
+    turn: Arc<Turn>,
 }
 
 impl tower::Service<Request<Incoming>> for Exchange {
-    type Response = Response<ReplyBody>;
+    type Response = Response<Spoken>;
     type Error = Infallible;
     type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
 
@@ -109,8 +116,9 @@ impl tower::Service<Request<Incoming>> for Exchange {
     }
 
     fn call(&mut self, request: Request<Incoming>) -> Self::Future {
+        let under_way = self.turn.begin();
         let answered = exchange(self.worker.clone(), self.via.clone(), request);
-        Box::pin(async move { Ok(answered.await) })
+        Box::pin(async move { Ok(Spoken::reply(answered.await, under_way)) })
     }
 }
 

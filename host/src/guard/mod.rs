@@ -97,7 +97,8 @@ impl Guard {
             (Access::Open, _) | (_, Entry::SameUser) => {}
             (Access::SameUser, Entry::Stranger) => return Err(Refusal::KeyRequired),
         }
-        if matches!(head.method, b"TRACE" | b"CONNECT") {
+        // Methods are case-sensitive, but not to every server behind us.
+        if [b"TRACE".as_slice(), b"CONNECT"].iter().any(|method| head.method.eq_ignore_ascii_case(method)) {
             return Err(Refusal::MethodNotAllowed {
                 allow: "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS".into(),
             });

@@ -46,6 +46,16 @@ async fn what_the_guard_or_the_table_refuses_never_reaches_the_upstream() {
             "POST /up/ HTTP/1.1\r\nHost: AUTHORITY\r\nTransfer-Encoding: gzip, chunked\r\n\r\n",
             (501, "unsupported"),
         ),
+        ("trace /up/ HTTP/1.1\r\nHost: AUTHORITY\r\n\r\n", (405, "method_not_allowed")),
+        // These hyper cannot parse, and would answer with a bare status.
+        ("GET /up/a b HTTP/1.1\r\nHost: AUTHORITY\r\n\r\n", (400, "malformed_request")),
+        ("GET /up/\u{e9} HTTP/1.1\r\nHost: AUTHORITY\r\n\r\n", (400, "malformed_request")),
+        ("GET /up/ HTTP/1.1\r\nHost: AUTHORITY\r\nX: a\0b\r\n\r\n", (400, "malformed_request")),
+        (
+            "POST /up/ HTTP/1.1\r\nHost: AUTHORITY\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+            (400, "malformed_request"),
+        ),
+        ("garbage\r\n\r\n", (400, "malformed_request")),
         ("GET /other/ HTTP/1.1\r\nHost: AUTHORITY\r\n\r\n", (404, "no_such_route")),
         ("GET /_ccproxy/callback HTTP/1.1\r\nHost: AUTHORITY\r\n\r\n", (404, "no_such_route")),
         ("POST /_ccproxy/livez HTTP/1.1\r\nHost: AUTHORITY\r\n\r\n", (405, "method_not_allowed")),
@@ -55,6 +65,8 @@ async fn what_the_guard_or_the_table_refuses_never_reaches_the_upstream() {
     }
     let long = format!("GET /up/{} HTTP/1.1\r\nHost: AUTHORITY\r\n\r\n", "a".repeat(17 * 1024));
     assert_eq!(code(Plan::to(upstream.url("")), &long).await.0, 414);
+    let longer = format!("GET /up/{} HTTP/1.1\r\nHost: AUTHORITY\r\n\r\n", "a".repeat(70_000));
+    assert_eq!(code(Plan::to(upstream.url("")), &longer).await, (414, "target_too_long".to_owned()));
     let large = format!("GET /up/ HTTP/1.1\r\nHost: AUTHORITY\r\nX: {}\r\n\r\n", "a".repeat(65 * 1024));
     assert_eq!(code(Plan::to(upstream.url("")), &large).await.0, 431);
     let many = format!("GET /up/ HTTP/1.1\r\nHost: AUTHORITY\r\n{}\r\n", "x: y\r\n".repeat(100));
