@@ -6,6 +6,7 @@
 mod body;
 mod exchange;
 mod head;
+mod hearing;
 mod observe;
 mod own;
 mod pool;

@@ -10,6 +10,7 @@ use hyper::client::conn::{http1, http2};
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use super::hearing::Hearing;
 use super::source::{Attempt, Source};
 use crate::route::Destination;
 use crate::upstream::connect::{ConnectError, Connection, Offer, Protocol};
@@ -154,7 +155,7 @@ impl Slot {
         let offer = if wanted.websocket { Offer::Http1 } else { Offer::Http2 };
         let Connection { io, protocol } = to.connector.connect(to.base.origin(), offer).await?;
         let cleartext = to.base.origin().scheme() == Scheme::Http;
-        let io = TokioIo::new(io);
+        let io = TokioIo::new(Hearing::new(io));
         if protocol == Protocol::Http1 && !(cleartext && wanted.http2 && !wanted.websocket) {
             let handshake = http1::Builder::new()
                 .max_headers(MAX_UPSTREAM_FIELDS)
