@@ -64,8 +64,8 @@ impl<'a> Call<'a> {
     }
 
     pub(super) fn end(&self, answer: &Result<HttpResponse, Fault>) {
-        let took = self.began.elapsed().as_secs_f64() * 1000.0;
-        let duration = ("duration_ms", Value::from(took.round()));
+        let took = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let duration = ("duration_ms", Value::from(took));
         match answer {
             Ok(answer) => {
                 let status = ("status", Value::from(answer.status));
