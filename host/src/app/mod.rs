@@ -4,6 +4,7 @@ mod control;
 mod directory;
 mod draft;
 mod login;
+mod own_paths;
 mod plugins;
 mod routes;
 mod serve;

@@ -22,6 +22,7 @@ use crate::route::{Forward, RouteTable};
 use crate::upstream::Base;
 use crate::vault::Watch;
 
+use super::own_paths::PluginPaths;
 use super::routes::{self, SharedTable};
 use super::{App, control};
 
@@ -77,7 +78,7 @@ impl App {
             routes: Arc::clone(&table),
             acquire: Arc::new(self.credentials.clone()),
             hooks: Arc::new(self.hooks.clone()),
-            own_paths: None,
+            own_paths: Some(Arc::new(PluginPaths(Arc::clone(&self.directory.registry)))),
             http2: config.resolved.server.http2,
             access_log: config.resolved.logging.access_log,
             drain_timeout: config.resolved.server.drain_timeout,

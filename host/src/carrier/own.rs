@@ -12,10 +12,11 @@ use hyper::body::Incoming;
 use super::body::ReplyBody;
 use super::head;
 use super::worker::Worker;
+use crate::fault::Fault;
 use crate::message::RequestHead;
 use crate::proxy::Own;
 use crate::refusal::Refusal;
-use crate::respond::{self, Reply};
+use crate::respond::{self, ERROR_FIELD, REQUEST_ID_FIELD, Reply};
 use crate::route::OwnPath;
 
 /// What a path of ours takes and gives: 1 MiB (interface, section 2).
@@ -23,11 +24,11 @@ const BODY_LIMIT: usize = 1024 * 1024;
 
 /// Who answers `/_ccproxy/callback` and `/_ccproxy/plugins/...`.
 pub trait OwnPaths: Send + Sync {
-    /// Answers a request, or `None` if there is nothing at this path.
+    /// Answers a request, or `None` if there is nothing at this path. A fault is answered by its code.
     fn answer(
         &self,
         request: BufferedRequest,
-    ) -> Pin<Box<dyn Future<Output = Option<BufferedReply>> + Send + '_>>;
+    ) -> Pin<Box<dyn Future<Output = Result<Option<BufferedReply>, Fault>> + Send + '_>>;
 }
 
 /// A request on a path of ours, read whole.
@@ -98,9 +99,11 @@ pub(super) async fn answer(
 async fn delegate(worker: &Worker, request: BufferedRequest) -> Result<Response<ReplyBody>, Refusal> {
     let nothing_here = || Refusal::NoSuchRoute { hint: "nothing answers at this path".into() };
     let own = worker.shared.own.as_ref().ok_or_else(nothing_here)?;
-    let reply = own.answer(request).await.ok_or_else(nothing_here)?;
+    let reply = own.answer(request).await.map_err(Refusal::Credential)?.ok_or_else(nothing_here)?;
     let mut response = Response::builder().status(reply.status);
-    for (name, value) in reply.fields {
+    // Those two are ours to say.
+    let ours = |name: &str| name == ERROR_FIELD || name == REQUEST_ID_FIELD;
+    for (name, value) in reply.fields.into_iter().filter(|(name, _)| !ours(name)) {
         response = response.header(name, value);
     }
     response.body(ReplyBody::Own(reply.body)).map_err(|_| Refusal::Internal)

@@ -25,6 +25,7 @@ mod loader;
 mod log;
 mod manifest;
 mod outbound;
+mod paths;
 mod provider;
 mod refusal;
 mod registry;

@@ -238,3 +238,24 @@ async fn commands_and_paths_of_its_own_are_answered() {
     assert_eq!(headers["x-path"], "hook?x=1");
     assert!(!headers.contains_key("connection"), "framing is the host's");
 }
+
+#[tokio::test]
+async fn only_a_declared_path_of_a_plugin_that_serves_is_answered() {
+    let bench = Bench::with_faulty();
+    let registry = bench.registry();
+    let ask = |path: &str| Message {
+        method: http::Method::GET,
+        path_and_query: path.into(),
+        headers: http::HeaderMap::new(),
+        body: Vec::new(),
+    };
+    let unloaded = registry.answer("faulty", ask("hook")).await.unwrap_err();
+    assert_eq!(unloaded.code, Code::PluginMissing);
+    registry.load(&faulty()).await.unwrap();
+    let answered = registry.answer("faulty", ask("hook?x=1")).await.unwrap().unwrap();
+    assert_eq!(answered.status, 200);
+    for (id, path) in [("faulty", "other"), ("faulty", "hook/below"), ("nobody", "hook"), ("No Name", "hook")]
+    {
+        assert!(registry.answer(id, ask(path)).await.unwrap().is_none(), "{id} {path}");
+    }
+}

@@ -1,0 +1,25 @@
+//! Requests on the paths that plugins answer themselves, below `/_ccproxy/plugins/<id>/`.
+
+use super::answers::{Answer, Message};
+use super::registry::Registry;
+use crate::fault::Fault;
+use crate::model::Name;
+
+impl Registry {
+    /// Has a plugin answer a request, or nothing if no plugin has this id and declares this path. A path
+    /// declared `public` is `local` still: whoever asks has passed the guard.
+    pub async fn answer(&self, id: &str, message: Message) -> Result<Option<Answer>, Fault> {
+        let Ok(id) = id.parse::<Name>() else { return Ok(None) };
+        let path = message.path_and_query.split('?').next().unwrap_or_default();
+        let declared = self
+            .manifests()
+            .get(&id)
+            .is_some_and(|manifest| manifest.paths.iter().any(|handled| handled.path == path));
+        if !declared {
+            return Ok(None);
+        }
+        // Loading is for those who start and reload; a request does not wait for it.
+        let plugin = self.get(&id).ok_or_else(|| self.missing(&id))?;
+        plugin.handle(message).await.map(Some)
+    }
+}
