@@ -24,6 +24,8 @@ pub(super) enum Kind {
     },
     /// Any text.
     Text,
+    /// A scope: text, but as RFC 6749 section 3.3 has it, a space begins another one.
+    Scope,
     /// A file or directory; relative to the file that says it.
     Path,
     /// `30s`.
@@ -91,7 +93,7 @@ impl Kind {
         match self {
             Self::Bool => "true or false".into(),
             Self::Count { most } => format!("a whole number from 0 to {most}"),
-            Self::Text | Self::Path => "text".into(),
+            Self::Text | Self::Scope | Self::Path => "text".into(),
             Self::Duration { zero: true } => "a duration such as \"30s\", \"10m\" or \"1500ms\"".into(),
             Self::Duration { zero: false } => {
                 "a duration above 0 such as \"30s\", \"10m\" or \"1500ms\"".into()
@@ -137,7 +139,7 @@ impl Kind {
     fn check_text(&self, text: &str) -> Result<(), Refusal> {
         let accepted = match self {
             Self::Bool | Self::Count { .. } | Self::List(_) | Self::Secret => false,
-            Self::Text => true,
+            Self::Text | Self::Scope => true,
             Self::Path => !text.is_empty(),
             Self::Duration { zero } => duration::parse(text).is_some_and(|it| *zero || !it.is_zero()),
             Self::Share => duration::parse_share(text).is_some(),
@@ -202,7 +204,9 @@ fn commas(text: &str, of: &'static Kind, source: &Arc<Source>) -> Value {
         value: of.read(part, source),
         at: super::origin::Position::whole(source.clone()),
     };
-    Value::Array(text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(item).collect())
+    let spaces = matches!(of, Kind::Scope);
+    let parts = text.split(|c: char| c == ',' || spaces && c.is_whitespace()).map(str::trim);
+    Value::Array(parts.filter(|part| !part.is_empty()).map(item).collect())
 }
 
 fn one_of(text: &str, words: &'static [&'static str]) -> Result<(), Refusal> {
@@ -281,6 +285,8 @@ mod tests {
             (Kind::List(&Kind::Text), "a, b,", r#"["a","b"]"#),
             (Kind::List(&Kind::Text), r#"["a,b"]"#, r#"["a,b"]"#),
             (Kind::List(&Kind::Text), "", "[]"),
+            (Kind::List(&Kind::Text), "a b", r#"["a b"]"#),
+            (Kind::List(&Kind::Scope), "a b,c,  d", r#"["a","b","c","d"]"#),
             (Kind::OneOf(&["debug"]), "DEBUG", r#""debug""#),
             (Kind::Secret, r#"{ env = "X" }"#, r#"{"env":"X"}"#),
         ] {
