@@ -215,7 +215,7 @@ fn registry_config(config: &Config) -> RegistryConfig {
     let paths = &config.sources().paths;
     let plugins = &config.resolved.plugins;
     RegistryConfig {
-        dirs: config.plugin_dirs(None),
+        dirs: config.plugin_dirs(),
         // Unknown only if /proc is missing; its directories are then not searched.
         executable: std::env::current_exe().ok(),
         trust: match plugins.trust {

@@ -102,9 +102,9 @@ impl Config {
         &self.tokens
     }
 
-    /// Where plugins are looked for, in order. Section 5 of the interface.
-    pub fn plugin_dirs(&self, executable: Option<&Path>) -> Vec<PathBuf> {
-        let beside = executable.and_then(Path::parent);
+    /// Where this user wants plugins to be looked for, in order, before the places of the program and of the
+    /// system. Section 5 of the interface.
+    pub fn plugin_dirs(&self) -> Vec<PathBuf> {
         let from_env =
             self.sources.env.os("CCPROXY_PLUGIN_DIR").map(std::env::split_paths).into_iter().flatten();
         let mut dirs: Vec<PathBuf> = Vec::new();
@@ -115,10 +115,7 @@ impl Config {
             .cloned()
             .chain(from_env.filter(|dir| !dir.as_os_str().is_empty()))
             .chain(self.resolved.plugins.dirs.iter().cloned())
-            .chain([self.sources.paths.user_plugins_dir()])
-            .chain(beside.and_then(Path::parent).map(|prefix| prefix.join("lib/ccproxy/plugins")))
-            .chain(["/usr/lib/ccproxy/plugins".into()])
-            .chain(beside.map(Path::to_owned));
+            .chain([self.sources.paths.user_plugins_dir()]);
         for dir in all {
             if !dirs.contains(&dir) {
                 dirs.push(dir);

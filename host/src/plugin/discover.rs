@@ -39,7 +39,14 @@ pub(super) fn places(given: &[PathBuf], executable: Option<&Path>) -> Vec<Place>
     let beside = executable.and_then(Path::parent);
     let library = beside.and_then(Path::parent).map(|prefix| own(prefix.join("lib/ccproxy/plugins")));
     let beside = beside.map(|directory| Place { directory: directory.to_owned(), shared: true });
-    given.iter().cloned().map(own).chain(library).chain([own(SYSTEM.into())]).chain(beside).collect()
+    let all = given.iter().cloned().map(own).chain(library).chain([own(SYSTEM.into())]).chain(beside);
+    let mut places: Vec<Place> = Vec::new();
+    for place in all {
+        if !places.iter().any(|before| before.directory == place.directory) {
+            places.push(place);
+        }
+    }
+    places
 }
 
 /// Every plugin file in these places, in their order. A file or directory met twice counts once.
@@ -113,6 +120,13 @@ mod tests {
                 ("/opt/ccproxy/bin", true),
             ]
         );
+    }
+
+    #[test]
+    fn a_place_met_twice_is_searched_once() {
+        let places = places(&["/usr/lib/ccproxy/plugins".into()], Some(Path::new("/usr/bin/ccproxy")));
+        let shown: Vec<_> = places.iter().map(|place| place.directory.to_str().unwrap()).collect();
+        assert_eq!(shown, ["/usr/lib/ccproxy/plugins", "/usr/bin"]);
     }
 
     #[test]

@@ -139,6 +139,10 @@ impl Registry {
         if self.config.trust == Trust::Any {
             tracing::warn!("plugins.trust is `any`: whatever lies in a plugin directory is loaded");
         }
+        if self.state().found.is_empty() {
+            let searched: Vec<_> = self.places.iter().map(|place| place.directory.display()).collect();
+            tracing::warn!(?searched, "no plugin found");
+        }
         let ids: Vec<_> = self.manifests().into_keys().collect();
         futures_util::future::join_all(ids.iter().map(|id| self.load_or_warn(id))).await;
     }
@@ -289,7 +293,7 @@ impl Registry {
     }
 
     /// Where plugins are searched.
-    pub(super) fn directories(&self) -> Vec<PathBuf> {
+    pub fn directories(&self) -> Vec<PathBuf> {
         self.places.iter().map(|place| place.directory.clone()).collect()
     }
 

@@ -14,9 +14,10 @@ use crate::cli::output::table;
 pub(in crate::cli) struct ListArgs {}
 
 pub(super) async fn run(_: ListArgs, context: Context) -> Result<Exit, CliError> {
+    let app = context.app()?;
     let document = match context.host().await? {
         Some(host) => host.get("plugins").await?,
-        None => plugins_document(context.app()?.registry()),
+        None => plugins_document(app.registry()),
     };
     if context.out.json {
         context.out.document(&document)?;
@@ -24,10 +25,8 @@ pub(super) async fn run(_: ListArgs, context: Context) -> Result<Exit, CliError>
     }
     let plugins = document["plugins"].as_array().map(Vec::as_slice).unwrap_or_default();
     if plugins.is_empty() {
-        let config = context.config()?;
-        let executable = std::env::current_exe().ok();
         context.out.line("no plugin found; searched")?;
-        for directory in config.plugin_dirs(executable.as_deref()) {
+        for directory in app.registry().directories() {
             context.out.line(&format!("  {}", directory.display()))?;
         }
     } else {

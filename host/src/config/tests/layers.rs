@@ -222,20 +222,9 @@ extra_ca = "x.pem"
 fn plugins_are_looked_for_in_the_order_of_the_interface() {
     let home = Home::with("[plugins]\ndirs = [\"/conf\"]\n").var("CCPROXY_PLUGIN_DIR", "/env1:/env2");
     let sources = Sources { plugin_dirs: vec!["/flag".into()], ..home.sources() };
-    let dirs = Config::load(&sources)
-        .unwrap_or_else(|error| panic!("{error}"))
-        .plugin_dirs(Some("/p/bin/ccproxy".as_ref()));
+    let dirs = Config::load(&sources).unwrap_or_else(|error| panic!("{error}")).plugin_dirs();
     let dirs: Vec<String> = dirs.iter().map(|dir| home.cut(&dir.display().to_string())).collect();
-    let expected = [
-        "/flag",
-        "/env1",
-        "/env2",
-        "/conf",
-        "data/plugins",
-        "/p/lib/ccproxy/plugins",
-        "/usr/lib/ccproxy/plugins",
-        "/p/bin",
-    ];
+    let expected = ["/flag", "/env1", "/env2", "/conf", "data/plugins"];
     assert_eq!(dirs, expected);
 }
 
