@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{ConnectionConfig, SecretRef, StoredConnection, setting_of_text};
+use crate::config::{ConfigError, SecretRef, StoredConnection, setting_of_text};
 use crate::fault::{Code, Fault};
 use crate::login::{LoginOptions, SecretSource, Target};
 use crate::model::Connection;
@@ -58,7 +58,13 @@ impl App {
         };
         let plugin = self.directory.registry.load(&provider).await?;
         let schema = plugin.settings_schema();
-        let before = before(target, known);
+        if known.is_some() {
+            ConfigError::check(config.check_settings(&id, schema))?;
+        }
+        let before = match known {
+            Some(_) => config.typed_settings(&id, schema),
+            None => preset_of(target),
+        };
         let mut draft = Draft {
             connection: Connection {
                 id,
@@ -100,14 +106,13 @@ impl App {
     }
 }
 
-/// The settings before anything typed counts.
-fn before(target: &Target, known: Option<&ConnectionConfig>) -> Map<String, Value> {
-    match (target, known) {
-        (_, Some(known)) => known.settings.clone(),
-        (Target::New { preset: Some(preset), .. }, None) => {
+/// The settings of a new connection before anything typed counts.
+fn preset_of(target: &Target) -> Map<String, Value> {
+    match target {
+        Target::New { preset: Some(preset), .. } => {
             Map::from_iter([("preset".to_owned(), Value::from(preset.as_str()))])
         }
-        (_, None) => Map::new(),
+        Target::New { preset: None, .. } | Target::Existing(_) => Map::new(),
     }
 }
 
@@ -206,7 +211,7 @@ mod tests {
         let provider: Name = "api-key".parse().unwrap();
         let id: ConnectionId = "openai".parse().unwrap();
         let target = Target::New { id, provider, preset: Some("openai".into()) };
-        assert_eq!(Value::Object(before(&target, None)), json!({ "preset": "openai" }));
+        assert_eq!(Value::Object(preset_of(&target)), json!({ "preset": "openai" }));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, AdminSocket};
-use crate::config::{self, Config, ListenAddress};
+use crate::config::{self, Config, ConfigError, ListenAddress};
 use crate::credential::{Acquire as _, Prepared, Reason};
 use crate::fault::{Code, Fault};
 use crate::guard::{Access, Guard};
@@ -60,6 +60,9 @@ pub enum StartError {
     /// Configuration, plugins or store.
     #[error(transparent)]
     Fault(#[from] Fault),
+    /// The settings of a connection, by the schema of its plugin.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
     /// A listener.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -87,6 +90,7 @@ impl App {
         log_events(&self.hooks, &Handle::current());
         let listeners = tokio::spawn(tell_plugins(self.hooks.clone(), Arc::clone(&self.directory.registry)));
         self.registry().load_all().await;
+        self.check_settings()?;
 
         let store = self.credentials.watch_store().inspect_err(|fault| {
             tracing::warn!(error = %fault, "changes of other processes to the store are not seen");
@@ -110,6 +114,18 @@ impl App {
         let plugins = tokio::spawn(follow_plugins(Arc::clone(&serving)));
         serving.app.emit(Kind::AppReady, |event| event.with("listen", serving.listen_urls()));
         Ok(Attached { serving, running, admin, listeners, plugins, _store: store.ok() })
+    }
+
+    /// Refuses settings that their plugins, loaded by now, do not know. A connection whose plugin is missing
+    /// waits for it.
+    fn check_settings(&self) -> Result<(), ConfigError> {
+        let config = self.config();
+        let connections = config.resolved.connections.iter();
+        let problems = connections.filter_map(|(id, own)| {
+            let plugin = self.registry().get(&own.provider)?;
+            Some(config.check_settings(id, plugin.settings_schema()))
+        });
+        ConfigError::check(problems.flatten().collect())
     }
 
     /// Asks every provider about its connections and builds the table.
@@ -253,6 +269,9 @@ fn listeners(config: &Config) -> Vec<ListenerSpec> {
 
 fn guard(config: &Config) -> Result<Guard, Fault> {
     let server = &config.resolved.server;
+    if server.access == config::Access::Open {
+        tracing::warn!("server.access is `open`: whoever reaches a listener uses every connection");
+    }
     let hosts = server.allowed_hosts.iter().map(|host| {
         host.parse()
             .map_err(|error| Fault::new(Code::InvalidConfig, format!("`server.allowed_hosts`: {error}")))

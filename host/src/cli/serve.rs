@@ -84,6 +84,7 @@ impl Stop {
 async fn not_started(error: StartError, context: &Context) -> CliError {
     let error = match error {
         StartError::Fault(fault) => return fault.into(),
+        StartError::Config(error) => return error.into(),
         StartError::Bind(error) => CliError::failed(chain(&error)),
     };
     match context.host().await {
