@@ -128,8 +128,8 @@ pub async fn drive<S: Steps>(
     let tab = run.tab.take().zip(run.redirect.take());
     match outcome {
         Ok(Ok(done)) => Ok(Finished { done, tab }),
-        // The server says that the code is void, and so does our clock: nobody entered it.
-        Ok(Err(fault)) if fault.code == Code::Timeout && run.poll_until.is_some() && !run.code_lives() => {
+        // The server or our clock says that the code is void: nobody entered it.
+        Ok(Err(fault)) if fault.code == Code::TokenExpired && run.poll_until.is_some() => {
             Err(LoginError::CodeExpired)
         }
         Ok(Err(fault)) => {

@@ -173,7 +173,8 @@ fn shown(
 }
 
 fn expired() -> Error {
-    Error::new(ErrorCode::Timeout, "the code expired before the login was approved").with_hint("log in again")
+    Error::new(ErrorCode::TokenExpired, "the code expired before the login was approved")
+        .with_hint("log in again")
 }
 
 #[cfg(test)]

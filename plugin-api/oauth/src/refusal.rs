@@ -74,8 +74,8 @@ impl Refusal {
                 ErrorCode::ConsentRequired
             }
             "access_denied" | "authorization_declined" => ErrorCode::AccessDenied,
-            // The person had the code's whole lifetime; a new login is a new try.
-            "expired_token" | "token_expired" => ErrorCode::Timeout,
+            // Final: polling on would not bring the code back.
+            "expired_token" | "token_expired" => ErrorCode::TokenExpired,
             "slow_down" | "rate_limit_exceeded" | "too_many_requests" => ErrorCode::RateLimited,
             "temporarily_unavailable" | "server_error" => ErrorCode::ProviderUnavailable,
             "unsupported_grant_type" | "unsupported_response_type" | "unsupported_token_type" => {

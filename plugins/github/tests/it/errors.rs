@@ -88,7 +88,7 @@ async fn incorrect_device_code_starts_over() {
 #[tokio::test]
 async fn expired_token_and_token_expired_are_one() {
     let (one, other) = (device_error("expired_token").await, device_error("token_expired").await);
-    assert_eq!(one.code, ErrorCode::Timeout);
+    assert_eq!(one.code, ErrorCode::TokenExpired);
     assert_eq!(said(&one), said(&other));
 }
 

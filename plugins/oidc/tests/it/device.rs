@@ -80,7 +80,7 @@ async fn a_device_login_ends_when_it_is_denied_or_expires() {
 
     let pending = issuer.answer("/token", &POLL, 400, json!({"error": "authorization_pending"}));
     bench.advance(Duration::from_secs(600));
-    assert_eq!(bench.login_poll(&shown).await.err().unwrap().code, ErrorCode::Timeout);
+    assert_eq!(bench.login_poll(&shown).await.err().unwrap().code, ErrorCode::TokenExpired);
     pending.assert_calls(0);
 }
 
