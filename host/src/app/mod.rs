@@ -49,6 +49,8 @@ impl App {
     pub fn open(config: Config) -> Result<Self, Fault> {
         let paths = config.sources().paths.clone();
         let vault = open_vault(&config)?;
+        // Until it serves it is a command.
+        vault.set_brief(true);
         let hooks = Hooks::new(&Handle::current());
         let registry_config = registry_config(&config);
         let policy = config.resolved.refresh;

@@ -72,6 +72,7 @@ impl App {
     /// Joins the stages in their order and starts them. Returns once every listener accepts.
     pub async fn serve(self) -> Result<Attached, StartError> {
         let config = self.config();
+        self.vault.set_brief(false);
         let table: SharedTable = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
         // listen -> guard -> route -> credential -> upstream -> respond
         let proxy = Proxy::bind(ProxyConfig {

@@ -52,6 +52,13 @@ impl Keeper {
         if let Some(fault) = known_refusal(&txn, order) {
             return Err(self.failed(key, connection, before, fault));
         }
+        if self.vault.is_brief() && may_spend(&txn, order, self.clock.now()) {
+            let rehearsal = txn.clone();
+            let rehearsed = tokio::task::spawn_blocking(move || rehearsal.rehearse()).await;
+            if let Ok(Err(fault)) = rehearsed {
+                return Err(self.failed(key, connection, before, fault));
+            }
+        }
         let answer = self.ask(key, order, connection, issuer, txn.clone()).await;
         let (after, wrote) = (txn.generation(), txn.generation() != before);
 
@@ -220,6 +227,14 @@ fn dated(mut prepared: Prepared, txn: &Transaction, before: u64) -> Prepared {
 
 fn is_rejection(order: Order) -> bool {
     matches!(order.reason, Reason::Rejected { .. })
+}
+
+/// Whether the plugin may be about to use up what is stored: nothing in the record is good enough as it is.
+fn may_spend(txn: &Transaction, order: Order, now: UnixMillis) -> bool {
+    let lasts = |at: Option<UnixMillis>| at.is_none_or(|at| now.until(at) >= order.min_ttl);
+    txn.envelope().is_some_and(|record| {
+        order.reason != Reason::Missing || !record.credentials.iter().all(|one| lasts(one.expires_at))
+    })
 }
 
 /// The record itself says that only a login helps: no plugin is asked, unless a person insists.

@@ -18,6 +18,7 @@ mod watch;
 
 use std::collections::HashMap;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -72,6 +73,8 @@ struct Shared {
     /// Whose turn it is within this process; taken before the backend's lock.
     turns: Mutex<HashMap<ConnectionId, Arc<tokio::sync::Mutex<()>>>>,
     unsaved: Unsaved,
+    /// Whether this process ends before a failed medium can recover.
+    brief: AtomicBool,
 }
 
 /// A connection that has a record, and the record if it can be read.
@@ -91,12 +94,23 @@ impl Vault {
             backend: Box::new(backend),
             turns: Mutex::default(),
             unsaved: Unsaved::default(),
+            brief: AtomicBool::new(false),
         }))
     }
 
     /// A vault on the files of a state directory. Refuses one that belongs to somebody else.
     pub fn open(state: &Path) -> Result<Self, Fault> {
         Ok(Self::new(FileStore::open(state)?))
+    }
+
+    /// Says whether this process is a command that ends soon: what it could not write would end with it, so
+    /// it fails instead of keeping a grant in memory.
+    pub fn set_brief(&self, brief: bool) {
+        self.0.brief.store(brief, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_brief(&self) -> bool {
+        self.0.brief.load(Ordering::Relaxed)
     }
 
     /// The backend's name, as `auth status` shows it.

@@ -145,8 +145,19 @@ impl Transaction {
             self.0.vault.0.backend.set_aside(&self.0.id, &format!("{provider}.aside"))?;
             held.stored = None;
         }
-        self.write(&mut held, envelope, self.0.purpose == Purpose::Acquire)?;
+        let outlives = self.0.purpose == Purpose::Acquire && !self.0.vault.is_brief();
+        self.write(&mut held, envelope, outlives)?;
         Ok(generation)
+    }
+
+    /// Writes the record once more as it is: what fails now would fail after a refresh token was spent.
+    pub fn rehearse(&self) -> Result<(), Fault> {
+        let held = self.open()?;
+        self.compare(&held)?;
+        match &held.record {
+            Some(record) => Ok(self.0.vault.0.backend.replace(&self.0.id, &record.render())?),
+            None => Ok(()),
+        }
     }
 
     /// Notes a state, what stands in the way and the last attempt, leaving record and generation

@@ -98,6 +98,22 @@ async fn what_another_process_wrote_meanwhile_beats_what_is_kept_in_memory() {
 }
 
 #[tokio::test]
+async fn a_command_spends_nothing_that_it_could_not_write_down() {
+    let (state, vault) = file_vault();
+    vault.set_brief(true);
+    store(&vault, "github", r#"{"rt":"old"}"#).await;
+    let (org, away) = (state.path().join("credentials/global"), state.path().join("credentials/away"));
+    let lease = vault.begin(&id("github"), owner("github"), Purpose::Acquire).await.unwrap();
+    assert_eq!(lease.transaction().rehearse(), Ok(()));
+    fs::rename(&org, &away).unwrap();
+    fs::write(&org, "in the way").unwrap();
+    assert_eq!(lease.transaction().rehearse().unwrap_err().code, Code::Storage);
+    let put = lease.transaction().put(br#"{"rt":"new"}"#, view("default"));
+    assert_eq!(put.unwrap_err().code, Code::Storage);
+    assert!(!vault.has_unsaved(), "it would end with the process");
+}
+
+#[tokio::test]
 async fn a_login_that_cannot_be_saved_has_failed() {
     let (state, vault) = file_vault();
     fs::write(state.path().join("credentials"), "in the way").unwrap();
