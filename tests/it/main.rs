@@ -2,7 +2,20 @@
 
 #![allow(clippy::unwrap_used, reason = "a story fails where it is surprised")]
 
+mod bad_heads;
+mod bad_input;
+mod bad_place;
+mod bad_server;
+mod client_anthropic;
+mod client_curl;
+mod client_git;
+mod client_github;
+mod client_http2;
+mod client_huggingface;
+mod client_openai;
+mod client_websocket;
 mod deleted_credential;
+mod github_quirks;
 mod harness;
 mod hello_plugin;
 mod hooks;

@@ -116,6 +116,24 @@ impl Home {
         self.serve_with(&["--listen", "127.0.0.1:0"]).await
     }
 
+    /// Starts a host that sees the file system as a shell script leaves it.
+    pub async fn serve_after(&self, setup: &str) -> Host {
+        Host::ready(self.spawn_after(setup, &["serve", "--json", "--listen", "127.0.0.1:0"])).await
+    }
+
+    /// Runs `ccproxy` to its end on the file system as a shell script leaves it.
+    pub async fn ccproxy_after(&self, setup: &str, args: &[&str]) -> Finished {
+        self.spawn_after(setup, args).finish().await
+    }
+
+    /// What the script mounts ends with the program: both are in a mount namespace of their own.
+    fn spawn_after(&self, setup: &str, args: &[&str]) -> Program {
+        let mut command = self.command("unshare");
+        let script = format!("{setup}\nexec \"$0\" \"$@\"");
+        command.args(["-m", "sh", "-ec", &script]).arg(program::ccproxy()).args(args);
+        Program::spawn(command)
+    }
+
     /// Starts a host with arguments of the caller's.
     pub async fn serve_with(&self, args: &[&str]) -> Host {
         Host::ready(self.spawn_ccproxy(&[&["serve", "--json"], args].concat())).await

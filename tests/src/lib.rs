@@ -7,7 +7,8 @@
 //!
 //! [`home`] is a machine of one's own, [`program`] runs `ccproxy` on it. The programs of others are
 //! [`oidc_provider`], [`browser`] and [`clients`]; `scripts/test-deps` installs them. [`corp`] is the scene of
-//! most stories, [`login`] and [`crowd`] are who acts in it, and [`strace`] sees what nobody can see.
+//! most stories, [`login`] and [`crowd`] are who acts in it, and [`strace`] sees what nobody can see. [`keyed`]
+//! and [`octo`] are the scenes of real clients.
 
 pub mod browser;
 pub mod clients;
@@ -15,7 +16,9 @@ pub mod corp;
 pub mod crowd;
 pub mod home;
 pub mod http_client;
+pub mod keyed;
 pub mod login;
+pub mod octo;
 pub mod oidc_provider;
 mod params;
 pub mod parts;

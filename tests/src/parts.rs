@@ -15,7 +15,7 @@ pub(crate) fn script(name: &str) -> PathBuf {
 }
 
 /// The Python interpreter that has the client libraries.
-pub(crate) fn python() -> PathBuf {
+pub fn python() -> PathBuf {
     present(repository().join(".cache/venv/.installed"));
     repository().join(".cache/venv/bin/python")
 }

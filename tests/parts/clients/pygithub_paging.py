@@ -1,10 +1,16 @@
-"""Pages through repositories by `Link`, and fails if a page led away from the proxy."""
+"""Lists repositories page by page with what `ccproxy env` printed. usage: PAUSE between pages, in seconds"""
+import json
 import os
+import time
 
 from github import Auth, Github
 
-hub = Github(base_url=os.environ["GITHUB_API_URL"], auth=Auth.Token(os.environ["GITHUB_TOKEN"]), per_page=2)
-print("user", hub.get_user().login)
-names = [repository.name for repository in hub.get_user().get_repos()]
-assert len(names) > 2, names  # more than a page
-print("repositories", len(names), " ".join(names))
+hub = Github(
+    auth=Auth.Token(os.environ["GITHUB_TOKEN"]), base_url=os.environ["GITHUB_API_URL"], per_page=1, retry=None
+)
+user = hub.get_user()
+repositories, names = user.get_repos(), []
+for repository in repositories:
+    names.append(repository.name)
+    time.sleep(float(os.environ["PAUSE"]))
+print(json.dumps({"login": user.login, "repositories": names}))

@@ -1,19 +1,23 @@
-"""Text, 300 kB of binary, a subprotocol and compression over a WebSocket. usage: websocket_echo.py URL"""
+"""Text, 300 kB of binary and a subprotocol over a WebSocket at WS_URL."""
 import asyncio
+import json
 import os
-import sys
 
 import websockets
 
 
-async def main(url):
-    async with websockets.connect(url, max_size=None, additional_headers={"Authorization": "Bearer dummy"}) as socket:
+async def main():
+    fields = {"Authorization": "Bearer dummy"}
+    async with websockets.connect(
+        os.environ["WS_URL"], max_size=None, subprotocols=["chat.v2"], additional_headers=fields
+    ) as socket:
         await socket.send("hello")
-        assert await socket.recv() == "hello"
+        text = await socket.recv()
         blob = os.urandom(300_000)
         await socket.send(blob)
-        assert await socket.recv() == blob
-    print("websocket", "ok")
+        same = await socket.recv() == blob
+        await socket.ping()
+    print(json.dumps({"text": text, "binary": same, "subprotocol": socket.subprotocol, "closed": socket.close_code}))
 
 
-asyncio.run(asyncio.wait_for(main(os.environ["WS_URL"]), 30))
+asyncio.run(asyncio.wait_for(main(), 30))

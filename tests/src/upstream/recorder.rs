@@ -26,6 +26,8 @@ pub struct Seen {
     pub version: String,
     pub token: Option<Fingerprint>,
     pub token_state: TokenState,
+    /// The fields that carried a credential, in alphabetical order; one that came twice is named twice.
+    pub credential_fields: Vec<String>,
 }
 
 /// Everything since the last reset.
@@ -99,6 +101,7 @@ impl Recorder {
                 version: format!("{:?}", request.version()),
                 token,
                 token_state,
+                credential_fields: credential_fields(request.headers()),
             });
         }
         token_state
@@ -116,6 +119,22 @@ impl Recorder {
     pub(crate) fn reset(&self) {
         *self.lock() = Record::default();
     }
+}
+
+/// Every field in which clients send a credential of their own.
+const CREDENTIAL_FIELDS: [&str; 7] = [
+    "api-key",
+    "authorization",
+    "cookie",
+    "private-token",
+    "proxy-authorization",
+    "x-api-key",
+    "x-goog-api-key",
+];
+
+fn credential_fields(headers: &HeaderMap) -> Vec<String> {
+    let times = |name: &&str| headers.get_all(*name).iter().count();
+    CREDENTIAL_FIELDS.iter().flat_map(|name| std::iter::repeat_n((*name).to_owned(), times(&name))).collect()
 }
 
 /// The credential of a request, wherever clients and providers put one.

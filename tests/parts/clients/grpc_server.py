@@ -1,0 +1,28 @@
+"""A gRPC service that says which authorization it was sent. Prints its port; ends with stdin."""
+import json
+import sys
+from concurrent import futures
+
+import grpc
+
+
+def say(request, context):
+    sent = [value for name, value in context.invocation_metadata() if name == "authorization"]
+    if request == b"fail":
+        context.set_trailing_metadata([("x-reason", "asked")])
+        context.abort(grpc.StatusCode.FAILED_PRECONDITION, "as you wish")
+    context.set_trailing_metadata([("x-trail", "t1")])
+    return json.dumps({"request": request.decode(), "authorization": sent}).encode()
+
+
+def count(request, context):
+    for n in range(int(request)):
+        yield str(n).encode()
+
+
+handlers = {"Say": grpc.unary_unary_rpc_method_handler(say), "Count": grpc.unary_stream_rpc_method_handler(count)}
+server = grpc.server(futures.ThreadPoolExecutor(4))
+server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("sandbox.Echo", handlers)])
+print(json.dumps({"ready": True, "port": server.add_insecure_port("127.0.0.1:0")}), flush=True)
+server.start()
+sys.stdin.read()
