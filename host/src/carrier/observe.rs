@@ -26,6 +26,8 @@ pub(super) struct Record {
     status: u16,
     bytes: u64,
     streams: bool,
+    /// Its end has been told, or nobody was told of its beginning.
+    ended: bool,
 }
 
 impl Record {
@@ -42,6 +44,7 @@ impl Record {
             status: 0,
             bytes: 0,
             streams: false,
+            ended: true,
         }
     }
 
@@ -53,6 +56,7 @@ impl Record {
     /// The request was admitted to a route.
     pub(super) fn admitted(&mut self, plan: &RequestPlan<'_>) {
         self.route = Some(plan.route.clone());
+        self.ended = false;
         if self.worker.shared.access_log {
             self.path = Some(String::from_utf8_lossy(plan.rest()).into_owned());
         }
@@ -61,6 +65,7 @@ impl Record {
 
     /// The request was refused, on this route if it got that far.
     pub(super) fn refused(mut self, status: u16, code: &str, route: Option<Arc<Route>>) {
+        self.ended = true;
         self.status = status;
         self.route = self.route.take().or(route);
         self.tell(Kind::RequestFailed, |event| self.outcome(event).with("code", code));
@@ -105,14 +110,20 @@ impl Record {
     }
 
     /// The response is with the client.
-    pub(super) fn completed(self) {
+    pub(super) fn completed(mut self) {
+        self.ended = true;
         self.stream_ended();
         self.tell(Kind::RequestCompleted, |event| self.outcome(event).with("bytes", self.bytes));
         self.log("ok");
     }
 
     /// The response broke off on either side.
-    pub(super) fn broke_off(self, reason: &str) {
+    pub(super) fn broke_off(mut self, reason: &str) {
+        self.tell_broken_off(reason);
+    }
+
+    fn tell_broken_off(&mut self, reason: &str) {
+        self.ended = true;
         self.stream_ended();
         self.tell(Kind::RequestFailed, |event| {
             self.outcome(event).with("bytes", self.bytes).with("reason", reason)
@@ -150,7 +161,8 @@ impl Record {
     }
 
     fn outcome(&self, event: Event) -> Event {
-        event.with("status", self.status).with("duration_ms", self.milliseconds())
+        let event = if self.status == 0 { event } else { event.with("status", self.status) };
+        event.with("duration_ms", self.milliseconds())
     }
 
     fn milliseconds(&self) -> u64 {
@@ -170,6 +182,15 @@ impl Record {
                 duration_ms = self.milliseconds(),
                 result,
             );
+        }
+    }
+}
+
+/// Whoever asked is gone, and hyper dropped the exchange: before the response head nothing else ends it.
+impl Drop for Record {
+    fn drop(&mut self) {
+        if !self.ended {
+            self.tell_broken_off("the client went away");
         }
     }
 }

@@ -115,6 +115,9 @@ async fn a_client_that_goes_away_takes_its_upstream_request_along() {
     wire.read_head().await;
     drop(waiting);
     assert_eq!(wire.read_to_end().await, "");
+    let told = house.events.until(Kind::RequestFailed).await;
+    assert_eq!(told.fields["reason"], "the client went away");
+    assert_eq!(told.fields.get("status"), None, "there was no response");
 
     let mut reading = house.client().await;
     reading.send("GET", "/up/stream", "").await;
