@@ -62,4 +62,57 @@ impl LoginOptions {
             interactive: false,
         }
     }
+
+    /// The command that asks for the same: hints add to it. Flow and patience are left to them.
+    pub fn command(&self) -> String {
+        let connection = self.connection.iter().map(|id| ("--connection", id.to_string()));
+        let client_id = self.client_id.iter().map(|id| ("--client-id", id.clone()));
+        let scopes = self.scopes.iter().map(|scope| ("--scopes", scope.clone()));
+        let settings = self.settings.iter().map(|(setting, value)| ("--set", format!("{setting}={value}")));
+        let secret = self.client_secret.iter().map(|source| match source {
+            SecretSource::Reference(reference) => ("--set", format!("client_secret={reference}")),
+            SecretSource::Prompt => ("--prompt-secret", String::new()),
+        });
+        let mut command = format!("ccproxy auth login {}", self.target);
+        for (flag, value) in connection.chain(client_id).chain(scopes).chain(settings).chain(secret) {
+            command.push_str(&format!(" {flag}"));
+            if !value.is_empty() {
+                command.push_str(&format!(" {}", quoted(&value)));
+            }
+        }
+        command
+    }
+}
+
+/// A word as a shell takes it.
+fn quoted(word: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
+    if word.chars().all(plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use pretty_assertions::assert_eq;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn the_command_to_repeat_says_all_that_was_typed() {
+        let plain = LoginOptions::new("github");
+        assert_eq!(plain.command(), "ccproxy auth login github");
+        let full = LoginOptions {
+            connection: Some("acme/x".parse().unwrap()),
+            scopes: vec!["openid".into()],
+            client_id: Some("cli".into()),
+            client_secret: Some(SecretSource::Reference(json!({ "env": "X" }))),
+            settings: vec![("issuer".into(), "https://id.example".into()), ("prompt".into(), "it's".into())],
+            ..LoginOptions::new("oidc")
+        };
+        assert_eq!(
+            full.command(),
+            "ccproxy auth login oidc --connection acme/x --client-id cli --scopes openid \
+             --set issuer=https://id.example --set 'prompt=it'\\''s' --set 'client_secret={\"env\":\"X\"}'"
+        );
+    }
 }

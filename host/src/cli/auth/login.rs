@@ -80,7 +80,7 @@ fn summary(done: &LoggedIn, base: &str, now: UnixMillis) -> Vec<String> {
 }
 
 fn failed(failure: LoginFailure, options: &LoginOptions) -> CliError {
-    let again = |rest: &str| format!("ccproxy auth login {}{rest}", options.target);
+    let again = |rest: &str| format!("{}{rest}", options.command());
     match failure {
         LoginFailure::Target(error) => error.into(),
         LoginFailure::Login(LoginError::Fault(fault)) if fault.code == Code::Cancelled => {

@@ -23,7 +23,8 @@ const QR_COLUMNS: usize = 65;
 /// Prose on standard error, or one document a step on standard output.
 pub(super) struct Terminal<'a> {
     out: &'a Output,
-    target: String,
+    /// The command to repeat.
+    command: String,
     no_browser: bool,
     qr: Option<bool>,
     interactive: bool,
@@ -35,7 +36,7 @@ impl<'a> Terminal<'a> {
     pub(super) fn new(out: &'a Output, options: &LoginOptions) -> Self {
         Self {
             out,
-            target: options.target.clone(),
+            command: options.command(),
             no_browser: options.no_browser,
             qr: options.qr,
             interactive: options.interactive,
@@ -134,7 +135,7 @@ impl Person for Terminal<'_> {
         let piped = !std::io::stdin().is_terminal();
         if !piped && !self.interactive {
             let missing = format!("the login needs {prompt}, and questions are not allowed");
-            let hint = format!("ccproxy auth login {} < FILE", self.target);
+            let hint = format!("{} < FILE", self.command);
             return Box::pin(std::future::ready(Err(Fault::new(Code::NotLoggedIn, missing).hint(hint))));
         }
         Box::pin(async move {
@@ -151,7 +152,7 @@ impl Person for Terminal<'_> {
             // Only a secret cannot be done without: what else is not given has an answer of its own.
             answer.filter(|answer| !secret || !answer.expose().is_empty()).ok_or_else(|| {
                 Fault::new(Code::NotLoggedIn, format!("nothing was given for {prompt}"))
-                    .hint(format!("ccproxy auth login {} < FILE", self.target))
+                    .hint(format!("{} < FILE", self.command))
             })
         })
     }
