@@ -99,6 +99,19 @@ async fn a_redirected_url_can_be_pasted() {
 }
 
 #[tokio::test]
+async fn scopes_that_nobody_chose_are_told_all_the_same() {
+    let corp = Corp::new(Corp::rotating()).await;
+    let issuer = corp.sandbox.issuer();
+    let new = ["oidc", "--connection", "plain", "--issuer", issuer, "--client-id", "native"];
+    let mut login = BrowserLogin::start(&corp.home, &new).await;
+    let redirect = corp.sandbox.approve(&login.url, "alice").await;
+    login.program().write_line(redirect.as_str()).await;
+    assert_eq!(login.succeed().await["step"], "done");
+    let scopes = &status(&corp.home, "plain").await["scopes_requested"];
+    assert_eq!(scopes, &json!(["openid", "offline_access"]));
+}
+
+#[tokio::test]
 async fn a_redirect_with_the_state_of_another_login_is_refused() {
     let corp = Corp::new(Corp::rotating()).await;
     let login = BrowserLogin::start(&corp.home, &["corp"]).await;

@@ -272,7 +272,10 @@ impl App {
         let expires_at = view.credentials.iter().filter_map(|credential| credential.expires_at).min();
         let refreshable = view.refreshable;
         let transaction = lease.transaction();
-        transaction.request_scopes(scopes(&connection.settings));
+        transaction.request_scopes(match grant.scopes_requested.is_empty() {
+            true => scopes(&connection.settings),
+            false => grant.scopes_requested,
+        });
         if let Err(fault) = transaction.put(grant.record.expose(), view) {
             self.unwrite_settings(written, &connection.id);
             return Err(fault);
@@ -314,7 +317,7 @@ impl App {
 /// Names the command to repeat where settings are missing.
 fn repeatable(mut fault: Fault, options: &LoginOptions) -> Fault {
     if fault.code == Code::InvalidConfig && fault.hint.is_none() {
-        fault.hint = Some(format!("ccproxy auth login {} --set SETTING=VALUE", options.target));
+        fault.hint = Some(format!("{} --set SETTING=VALUE", options.command()));
     }
     fault
 }
