@@ -15,6 +15,7 @@ mod client_huggingface;
 mod client_openai;
 mod client_websocket;
 mod deleted_credential;
+mod docs;
 mod github_quirks;
 mod harness;
 mod hello_plugin;
