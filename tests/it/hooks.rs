@@ -1,5 +1,6 @@
 //! Somebody watches: every fact is told, and no secret is.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use ccproxy_tests::corp::{self, Corp, SVC_SECRET};
 use ccproxy_tests::home::Home;
 use ccproxy_tests::http_client::Call;
-use ccproxy_tests::program::{Host, Program};
+use ccproxy_tests::program::{self, Host, Program};
 use ccproxy_tests::sandbox::{Endpoint, Fault};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
@@ -40,6 +41,7 @@ async fn event(tail: &mut Program, name: &str) -> Value {
 async fn whoever_tails_sees_requests_tokens_refreshes_and_failures() {
     let corp = company().await;
     corp.login().await;
+    corp.home.add_plugin(&program::example_plugin("listener"));
     let host = corp.home.serve().await;
     let mut tail = tailing(&corp.home, &host).await;
 
@@ -77,9 +79,57 @@ async fn whoever_tails_sees_requests_tokens_refreshes_and_failures() {
     assert_eq!(told["request_id"], Value::from(refused.header("ccproxy-request-id")));
     assert_eq!((&told["code"], &told["status"]), (&json!("no_such_route"), &json!(404)));
 
+    // A plugin's file changes: it is refused until somebody trusts it.
+    let file = corp.home.data_dir().join("plugins/liblistener.so");
+    let changed = [&std::fs::read(&file).unwrap()[..], b"\n"].concat();
+    std::fs::write(file.with_extension("new"), changed).unwrap();
+    std::fs::rename(file.with_extension("new"), &file).unwrap();
+    assert_eq!(event(&mut tail, "plugin.error").await["provider"], "listener");
+    corp.home.ccproxy(&["plugin", "trust", file.to_str().unwrap()]).await.expect_success();
+    assert_eq!(event(&mut tail, "plugin.loaded").await["provider"], "listener");
+
     host.stop().await.expect_success();
     event(&mut tail, "app.shutdown").await;
     tail.finish().await.expect_success();
+}
+
+#[tokio::test]
+async fn a_plugin_that_subscribes_hears_the_same() {
+    let corp = company().await;
+    corp.login().await;
+    corp.home.add_plugin(&program::example_plugin("listener"));
+    let host = corp.home.serve().await;
+    let mut tail = tailing(&corp.home, &host).await;
+
+    assert_eq!(Call::get(&host.url("/svc/strict/x")).send().await.status, 200);
+    corp.home.ccproxy(&["auth", "refresh", "corp"]).await.expect_success();
+    corp.sandbox.fault(Endpoint::Token, 1, Fault::Status { status: 503, retry_after: None, error: None });
+    corp.home.ccproxy(&["auth", "refresh", "corp"]).await.expect_code(5);
+    // The same bytes as a new file: loaded beside the running ones.
+    corp.home
+        .ccproxy(&["plugin", "trust", program::plugin("github").to_str().unwrap()])
+        .await
+        .expect_success();
+    assert_eq!(Call::get(&host.url("/corp/strict/last")).send().await.status, 200);
+
+    let wanted = [
+        ("request.started", "svc"),
+        ("oauth.token.request", "svc"),
+        ("oauth.token.response", "svc"),
+        ("provider.request.sent", "svc"),
+        ("request.completed", "svc"),
+        ("oauth.refresh.request", "corp"),
+        ("oauth.refresh.response", "corp"),
+        ("oauth.error", "corp"),
+        ("request.completed", "corp"),
+    ];
+    let mut missing: BTreeSet<_> = wanted.into();
+    while !missing.is_empty() {
+        let repeated = event(&mut tail, "custom.event").await;
+        let word = |member: &str| repeated["fields"][member].as_str().unwrap_or_default().to_owned();
+        let (heard, of) = (word("heard"), word("of"));
+        missing.retain(|wanted| *wanted != (heard.as_str(), of.as_str()));
+    }
 }
 
 /// Starts a tail, and requests until it tells of one: from then on it misses nothing.

@@ -25,6 +25,7 @@ mod invariants;
 mod login_browser;
 mod login_device;
 mod login_machine;
+mod plugin_faults;
 mod plugin_settings;
 mod provider_down;
 mod rotation_on_disk;

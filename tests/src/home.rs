@@ -78,6 +78,14 @@ impl Home {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("the file is ours");
     }
 
+    /// Puts a plugin where a user puts one.
+    pub fn add_plugin(&self, file: &Path) {
+        let directory = self.data_dir().join("plugins");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).expect("the directory is ours");
+        let name = file.file_name().expect("a plugin is a file");
+        fs::copy(file, directory.join(name)).unwrap_or_else(|e| panic!("{}: {e}", file.display()));
+    }
+
     /// Sets a variable for every program that is started from now on.
     pub fn set_env(&mut self, name: &str, value: &str) {
         self.environment.retain(|(n, _)| n != name);

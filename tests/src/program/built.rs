@@ -30,6 +30,16 @@ pub fn plugin(id: &str) -> PathBuf {
     built(&format!("libccproxy_provider_{}.so", id.replace('-', "_")))
 }
 
+/// A built example that is a plugin: one that no host finds by itself.
+pub fn example_plugin(name: &str) -> PathBuf {
+    built(&format!("examples/lib{name}.so"))
+}
+
+/// The built plugin that breaks on request.
+pub fn faulty_plugin() -> PathBuf {
+    built("libccproxy_plugin_faulty.so")
+}
+
 fn built(name: &str) -> PathBuf {
     let path = build_dir().join(name);
     assert!(

@@ -15,7 +15,7 @@ use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::time::timeout;
 
-pub use built::{build_dir, ccproxy, plugin, plugin_dir, sandbox_program};
+pub use built::{build_dir, ccproxy, example_plugin, faulty_plugin, plugin, plugin_dir, sandbox_program};
 pub use finished::Finished;
 pub use host::Host;
 
