@@ -112,7 +112,8 @@ async fn dispatch(request: Request<Incoming>, path: &str, control: &dyn Control)
     let method = request.method().clone();
     let segments: Vec<&str> = path.trim_start_matches("/api/v1/").split('/').collect();
     match (&method, segments.as_slice()) {
-        (&Method::GET, ["/livez"]) => Ok(json!({ "status": "ok" })),
+        // The socket is there from the moment the listeners accept until the last request has ended.
+        (&Method::GET, ["", "livez" | "readyz"]) => Ok(json!({ "status": "ok" })),
         (&Method::GET, ["status"]) => Ok(control.status()),
         (&Method::GET, ["routes"]) => Ok(control.routes()),
         (&Method::GET, ["plugins"]) => Ok(control.plugins()),
