@@ -33,12 +33,15 @@ pub(super) async fn run(
     }
     let listen = context.base_url().await?;
     if context.out.json {
-        context.out.document(&json!({
+        let mut step = json!({
             "schema": "ccproxy.login/1",
             "step": "done",
             "connection": done.id.to_string(),
-            "unchanged": done.unchanged,
-        }))?;
+        });
+        if done.unchanged {
+            step["unchanged"] = true.into();
+        }
+        context.out.document(&step)?;
     } else {
         for line in summary(&done, &listen, UnixMillis::now()) {
             context.out.say(&line);
