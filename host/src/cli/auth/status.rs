@@ -253,7 +253,9 @@ fn details(connection: &ConnectionStatus, now: UnixMillis) -> Vec<String> {
     if !scopes.is_empty() {
         facts.push(format!("scopes {}", scopes.join(", ")));
     }
-    if !connection.credentials.is_empty() {
+    // A token of the environment is used without being stored, and that must be seen.
+    let overridden = connection.state == State::Ok && !connection.refreshable;
+    if !connection.credentials.is_empty() || overridden {
         facts.push(connection.storage.clone());
     }
     if let Some(last) = &connection.last_refresh

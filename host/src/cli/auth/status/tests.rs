@@ -164,3 +164,17 @@ fn a_check_that_fails_counts_against_the_grant_only_if_the_provider_says_no() {
     assert_eq!(checked(fault(Code::Network)), (State::Ok, "network".into()));
     assert_eq!(checked(fault(Code::AccessDenied)), (State::ReauthRequired, "access_denied".into()));
 }
+
+#[test]
+fn a_token_of_the_environment_is_told_although_nothing_is_stored() {
+    let overridden = connection(|value| {
+        value["account"] = Value::Null;
+        value["credentials"] = json!([]);
+        value["scopes_requested"] = json!([]);
+        value["last_refresh"] = Value::Null;
+        value["refreshable"] = json!(false);
+        value["storage"] = json!("environment (CCPROXY_TOKEN__GITHUB)");
+    });
+    let text = rendered(&[overridden], "proxy not running");
+    assert!(text.contains("environment (CCPROXY_TOKEN__GITHUB)"), "{text}");
+}
