@@ -23,6 +23,7 @@ async fn a_misspelt_name_finds_the_nearest() {
         ("auth test crop", 3, "did you mean `corp`?"),
         ("auth token crop", 3, "did you mean `corp`?"),
         ("env crop", 3, "did you mean `corp`?"),
+        ("env acme/corp", 3, "ccproxy env ROUTE, of a route with `connection = \"acme/corp\"`"),
         ("plugin info githb", 3, "did you mean `github`?"),
         ("auth status --provider oidcc", 3, "did you mean `oidc`?"),
         ("auth lgin corp", 2, "did you mean `login`?"),

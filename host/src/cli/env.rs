@@ -18,7 +18,7 @@ const KEY: &str = "ccproxy-local";
 pub(super) struct EnvArgs {
     /// A route, or a connection for its own route
     #[arg(value_name = "NAME")]
-    name: Name,
+    name: ConnectionId,
     /// Print for this shell
     #[arg(long, value_enum, default_value_t = Shell::Bash)]
     shell: Shell,
@@ -60,13 +60,17 @@ pub(super) async fn run(args: EnvArgs, context: Context) -> Result<Exit, CliErro
 }
 
 /// The path of a route and its connection, of the routes written and those that connections have.
-fn route(config: &Config, name: &Name) -> Result<(String, ConnectionId), CliError> {
+fn route(config: &Config, id: &ConnectionId) -> Result<(String, ConnectionId), CliError> {
+    if !id.is_global() {
+        return Err(CliError::not_found(format!("`{id}` has no route of its own"))
+            .hint(format!("ccproxy env ROUTE, of a route with `connection = \"{id}\"`")));
+    }
+    let name = &id.name;
     if let Some(route) = config.resolved.routes.get(name) {
         return Ok((route.path.to_string(), route.connection.clone()));
     }
-    let id = ConnectionId::global(name.clone());
-    if config.resolved.connections.contains_key(&id) {
-        return Ok((name.to_string(), id));
+    if config.resolved.connections.contains_key(id) {
+        return Ok((name.to_string(), id.clone()));
     }
     let routes = config.resolved.routes.keys().map(Name::as_str);
     let own = config.resolved.connections.keys().filter(|id| id.is_global()).map(|id| id.name.as_str());
