@@ -54,3 +54,32 @@ pub enum Refusal {
     /// A bug of ours.
     Internal,
 }
+
+impl Refusal {
+    /// Whether nothing more is read from an HTTP/1.1 client: who breaks the framing of a message, or may have,
+    /// could mean by the bytes that follow another request than we read there (RFC 9112 section 6.3).
+    pub fn ends_connection(&self) -> bool {
+        match self {
+            Self::Malformed(_)
+            | Self::TargetTooLong
+            | Self::HeadTooLarge
+            | Self::BodyTooLarge
+            | Self::ExpectationFailed
+            | Self::TransferCoding
+            | Self::RequestTimeout => true,
+            Self::HostNotAllowed
+            | Self::OriginNotAllowed
+            | Self::KeyRequired
+            | Self::MethodNotAllowed { .. }
+            | Self::NoSuchRoute { .. }
+            | Self::Draining
+            | Self::Credential(_)
+            | Self::CredentialTimeout
+            | Self::UpstreamConnect
+            | Self::UpstreamTls
+            | Self::UpstreamProtocol
+            | Self::UpstreamTimeout
+            | Self::Internal => false,
+        }
+    }
+}

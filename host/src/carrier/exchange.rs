@@ -60,7 +60,14 @@ pub(super) async fn exchange(
     let mut response = match answered {
         Ok(Finished::Relay(relayed)) => relayed.into_response(record),
         Ok(Finished::Own(response)) => response,
-        Err((refusal, route)) => refuse(record, &id.text(), refusal, route),
+        Err((refusal, route)) => {
+            let ends = refusal.ends_connection() && parts.version < http::Version::HTTP_2;
+            let mut response = refuse(record, &id.text(), refusal, route);
+            if ends {
+                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+            }
+            response
+        }
     };
     response.headers_mut().insert(HeaderName::from_static(REQUEST_ID_FIELD), id.value());
     response
