@@ -134,7 +134,7 @@ const CREDENTIAL_FIELDS: [&str; 7] = [
 
 fn credential_fields(headers: &HeaderMap) -> Vec<String> {
     let times = |name: &&str| headers.get_all(*name).iter().count();
-    CREDENTIAL_FIELDS.iter().flat_map(|name| std::iter::repeat_n((*name).to_owned(), times(&name))).collect()
+    CREDENTIAL_FIELDS.iter().flat_map(|name| std::iter::repeat_n((*name).to_owned(), times(name))).collect()
 }
 
 /// The credential of a request, wherever clients and providers put one.
