@@ -2,7 +2,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,7 +17,9 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::{Value, json};
 use tokio::net::UnixStream;
+use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::timeout;
 
 use crate::fault::{Code, Fault};
 use crate::model::ConnectionId;
@@ -60,16 +62,22 @@ type Body = UnsyncBoxBody<Bytes, Infallible>;
 
 /// A request body larger than this has nothing to say to us.
 const MAX_BODY: usize = 64 * 1024;
+/// How long an answer may take after the host has ended otherwise.
+const LAST_WORDS: Duration = Duration::from_secs(2);
 
-/// Serves the socket until the future is dropped.
-pub async fn serve(socket: AdminSocket, control: Arc<dyn Control>) {
+/// Serves the socket until the other end of `stop` is dropped, and what is being answered then to its end.
+pub async fn serve(socket: AdminSocket, control: Arc<dyn Control>, mut stop: watch::Receiver<()>) {
     let ours = rustix::process::geteuid().as_raw();
     let mut connections = JoinSet::new();
     loop {
-        match socket.listener.accept().await {
+        let accepted = tokio::select! {
+            accepted = socket.listener.accept() => accepted,
+            _ = stop.changed() => break,
+        };
+        match accepted {
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) if peer.uid() == ours => {
-                    connections.spawn(connection(stream, Arc::clone(&control)));
+                    connections.spawn(connection(stream, Arc::clone(&control), stop.clone()));
                 }
                 _ => tracing::warn!("refused a peer of another user on the admin socket"),
             },
@@ -81,9 +89,12 @@ pub async fn serve(socket: AdminSocket, control: Arc<dyn Control>) {
         }
         while connections.try_join_next().is_some() {}
     }
+    drop(socket);
+    // Beyond it the reader is at fault; dropped, a connection is cut.
+    let _ = timeout(LAST_WORDS, connections.join_all()).await;
 }
 
-async fn connection(stream: UnixStream, control: Arc<dyn Control>) {
+async fn connection(stream: UnixStream, control: Arc<dyn Control>, mut stop: watch::Receiver<()>) {
     let service = service_fn(move |request| {
         let control = Arc::clone(&control);
         async move { Ok::<_, Infallible>(answer(request, &*control).await) }
@@ -92,7 +103,15 @@ async fn connection(stream: UnixStream, control: Arc<dyn Control>) {
         .timer(TokioTimer::new())
         .header_read_timeout(Duration::from_secs(10))
         .serve_connection(TokioIo::new(stream), service);
-    if let Err(error) = served.await {
+    let mut served = pin!(served);
+    let ended = tokio::select! {
+        ended = &mut served => ended,
+        _ = stop.changed() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(%error, "an admin connection ended");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, AdminSocket};
@@ -48,10 +48,16 @@ pub struct Serving {
 pub struct Attached {
     serving: Arc<Serving>,
     running: Running,
-    admin: Option<JoinHandle<()>>,
+    admin: Option<AdminTask>,
     listeners: JoinHandle<()>,
     plugins: JoinHandle<()>,
     _store: Option<Watch>,
+}
+
+/// The admin socket, served until `stop` is dropped.
+struct AdminTask {
+    stop: watch::Sender<()>,
+    ended: JoinHandle<()>,
 }
 
 /// Why the host did not start.
@@ -111,7 +117,11 @@ impl App {
         let _ = serving.app.registry().services().authenticated.set(Arc::downgrade(&authenticated));
         serving.rebuild_routes().await?;
         let running = proxy.serve().map_err(BindError::Workers)?;
-        let admin = socket.ok().map(|socket| tokio::spawn(admin::serve(socket, control::control(&serving))));
+        let admin = socket.ok().map(|socket| {
+            let (stop, stopped) = watch::channel(());
+            let ended = tokio::spawn(admin::serve(socket, control::control(&serving), stopped));
+            AdminTask { stop, ended }
+        });
         let plugins = tokio::spawn(follow_plugins(Arc::clone(&serving)));
         serving.app.emit(Kind::AppReady, |event| event.with("listen", serving.listen_urls()));
         Ok(Attached { serving, running, admin, listeners, plugins, _store: store.ok() })
@@ -222,12 +232,13 @@ impl Attached {
         if tokio::time::timeout(REFRESH_GRACE, app.credentials.idle()).await.is_err() {
             tracing::warn!("a refresh did not end in time; its outcome is lost");
         }
-        if let Some(admin) = self.admin {
-            admin.abort();
-            // Aborted: the socket's file is removed with it.
-            let _ = admin.await;
+        // Whoever follows the events has them all, then an end.
+        app.hooks.close().await;
+        if let Some(AdminTask { stop, ended }) = self.admin {
+            drop(stop);
+            // Ended or broken: the socket's file is removed with it.
+            let _ = ended.await;
         }
-        app.hooks.settle().await;
         self.listeners.abort();
         self.plugins.abort();
         app.registry().shutdown(PLUGIN_GRACE).await;

@@ -97,13 +97,16 @@ impl Hooks {
         self.0.audience.dropped.load(Relaxed)
     }
 
-    /// Waits until everything emitted before has been handed to its subscribers.
-    pub async fn settle(&self) {
+    /// Hands on everything emitted before, then ends every subscription. Nothing is heard after it.
+    pub async fn close(&self) {
         let (mark, passed) = oneshot::channel();
         if self.0.queue.send(Item::Mark(mark)).await.is_ok() {
             // Not answered means that the dispatcher ended with its runtime: nothing more will come.
             let _ = passed.await;
         }
+        let mut seats = self.0.audience.seats();
+        seats.taken.clear();
+        self.0.audience.count(&seats);
     }
 }
 
@@ -120,7 +123,7 @@ impl HookSink for Hooks {
 }
 
 impl Subscription {
-    /// The next event; none once the bus is gone.
+    /// The next event; none once the bus is closed or gone.
     pub async fn recv(&mut self) -> Option<Arc<Notice>> {
         self.notices.recv().await
     }
@@ -256,7 +259,7 @@ mod tests {
         for _ in 0..100 {
             hooks.emit(Event::new(Kind::RequestStarted));
         }
-        hooks.settle().await;
+        hooks.close().await;
         assert_eq!((slow.dropped(), quick.dropped(), hooks.dropped()), (98, 0, 98));
         for _ in 0..100 {
             quick.recv().await.unwrap();
@@ -272,6 +275,17 @@ mod tests {
             hooks.emit(Event::new(Kind::RequestStarted));
         }
         assert_eq!((hooks.dropped(), listener.dropped()), (10, 0));
+    }
+
+    #[tokio::test]
+    async fn who_listened_until_the_bus_was_closed_has_heard_everything() {
+        let hooks = hooks();
+        let mut listener = hooks.subscribe(u64::MAX, 10);
+        hooks.emit(Event::new(Kind::AppShutdown));
+        hooks.close().await;
+        assert!(!hooks.wants(Kind::AppShutdown));
+        assert_eq!(listener.recv().await.map(|notice| notice.event.kind), Some(Kind::AppShutdown));
+        assert!(listener.recv().await.is_none());
     }
 
     #[tokio::test]
