@@ -134,11 +134,13 @@ impl Home {
         self.spawn_after(setup, args).finish().await
     }
 
-    /// What the script mounts ends with the program: both are in a mount namespace of their own.
+    /// What the script mounts ends with the program: both are in a mount namespace of their own, which takes a
+    /// user namespace, too, for who is not root.
     fn spawn_after(&self, setup: &str, args: &[&str]) -> Program {
         let mut command = self.command("unshare");
         let script = format!("{setup}\nexec \"$0\" \"$@\"");
-        command.args(["-m", "sh", "-ec", &script]).arg(program::ccproxy()).args(args);
+        let namespaces = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
+        command.args([namespaces, "sh", "-ec", &script]).arg(program::ccproxy()).args(args);
         Program::spawn(command)
     }
 

@@ -27,6 +27,16 @@ pub fn system_program(name: &str) -> PathBuf {
     found.unwrap_or_else(|| panic!("{name} is not installed: run ./scripts/test-deps"))
 }
 
+/// Whether this is root, as in CI. Becoming another user and giving a file away take root: elsewhere a story
+/// says that it is left out.
+pub fn is_root(story: &str) -> bool {
+    let root = rustix::process::geteuid().is_root();
+    if !root {
+        eprintln!("left out, for want of root: {story}");
+    }
+    root
+}
+
 fn present(part: PathBuf) -> PathBuf {
     assert!(part.exists(), "{} is missing: run ./scripts/test-deps", part.display());
     part
