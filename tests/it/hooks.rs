@@ -10,13 +10,16 @@ use ccproxy_tests::corp::{self, Corp, SVC_SECRET};
 use ccproxy_tests::home::Home;
 use ccproxy_tests::http_client::Call;
 use ccproxy_tests::program::{self, Host, Program};
-use ccproxy_tests::sandbox::{Endpoint, Fault};
+use ccproxy_tests::sandbox::{Endpoint, Fault, Settings};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 /// What a client of the proxy sends of its own, which must go no further.
 const CLIENTS_OWN: &str = "clients-own-credential";
+
+/// A key that somebody types.
+const TYPED: &str = "key-typed-by-a-person";
 
 /// A company with a person's connection and a service's.
 async fn company() -> Corp {
@@ -146,24 +149,62 @@ async fn tailing(home: &Home, host: &Host) -> Program {
 
 #[tokio::test]
 async fn no_secret_is_in_any_output_or_file_but_the_vault() {
-    let corp = company().await;
+    let mut corp = Corp::with_config(
+        Settings { device_interval: Duration::from_secs(1), ..Corp::rotating() },
+        |sandbox| {
+            corp::service("svc", sandbox.issuer(), sandbox.upstream())
+                + &format!(
+                    "[connections.keyed]\nprovider = \"api-key\"\nupstream = \"{}\"\n\n\
+                     [connections.hub]\nprovider = \"github\"\nclient_id = \"gh-app\"\n\
+                     web_url = \"{}\"\napi_url = \"{}\"\n",
+                    sandbox.upstream(),
+                    sandbox.github(),
+                    sandbox.github_api()
+                )
+        },
+    )
+    .await;
+    corp.home.set_env("SVC_SECRET", SVC_SECRET);
+    corp.sandbox.accept_key(TYPED);
     let mut said = Vec::new();
     let host =
         corp.home.serve_with(&["--listen", "127.0.0.1:0", "-vv", "--set", "logging.access_log=true"]).await;
     let tail = tailing(&corp.home, &host).await;
 
     corp.login_with(&["-vv"]).await;
+    for (name, typed) in [("keyed", TYPED), ("hub", "")] {
+        let flow = if typed.is_empty() { "--device" } else { "--with-token" };
+        let mut login = corp.home.spawn_ccproxy(&["auth", "login", name, flow, "-vv"]);
+        if typed.is_empty() {
+            let code = login.stderr_line(|line| line.starts_with("code: ")).await;
+            assert!(corp.sandbox.approve_device(code.trim_start_matches("code: "), "alice"));
+        } else {
+            login.write_line(typed).await;
+        }
+        let told = login.finish().await.expect_success();
+        said.push((format!("auth login {name}"), format!("{}{}", told.stdout, told.stderr)));
+    }
     let own = |url: &str| Call::get(url).bearer(CLIENTS_OWN).header("x-api-key", CLIENTS_OWN);
-    for path in ["/corp/strict/x", "/svc/strict/x", "/corp/status/500", "/corp/close", "/nowhere"] {
+    for path in [
+        "/corp/strict/x",
+        "/svc/strict/x",
+        "/keyed/strict/x",
+        "/hub/user",
+        "/corp/status/500",
+        "/corp/close",
+        "/nowhere",
+    ] {
         own(&host.url(path)).send().await;
     }
     // A rejection, a refresh that fails, one that works, and commands that talk about all of it.
     corp.sandbox.expire_access_tokens(None);
     own(&host.url("/corp/strict/x")).send().await;
-    corp.sandbox.fault(Endpoint::Token, 1, Fault::Status { status: 400, retry_after: None, error: None });
+    corp.sandbox.fault(Endpoint::Token, 1, Fault::Echo);
     for args in [
         &["auth", "refresh", "corp", "-vv"][..],
         &["auth", "refresh", "corp", "-vv"],
+        &["auth", "refresh", "hub", "-vv"],
+        &["auth", "status", "keyed", "--check", "-vv"],
         &["auth", "status"],
         &["auth", "status", "--json", "--check"],
         &["auth", "list", "--json"],
@@ -177,6 +218,8 @@ async fn no_secret_is_in_any_output_or_file_but_the_vault() {
         let told = corp.home.ccproxy(args).await;
         said.push((args.join(" "), format!("{}{}", told.stdout, told.stderr)));
     }
+    let echoed = corp.sandbox.log().iter().any(|entry| entry.fault.as_deref() == Some("echo"));
+    assert!(echoed, "the server repeated a refresh token in an error");
     let told = host.stop().await;
     said.push(("serve".into(), format!("{}{}", told.stdout, told.stderr)));
     let told = tail.finish().await;
@@ -207,9 +250,9 @@ async fn no_secret_is_in_any_output_or_file_but_the_vault() {
 fn canaries() -> Vec<String> {
     let encoded = "svc%3Ase%2Bcr%2Fet";
     let basic = STANDARD.encode(format!("svc:{encoded}+%25"));
-    let spelled = [SVC_SECRET, encoded, &basic, CLIENTS_OWN, "eyJ"].map(str::to_owned);
+    let spelled = [SVC_SECRET, encoded, &basic, CLIENTS_OWN, TYPED, "eyJ"].map(str::to_owned);
     // The prefixes alone are in no output: what follows them is the secret.
-    let tokens = ["sbxat_", "sbxrt_", "sbxac_", "sbxdc_"].map(str::to_owned);
+    let tokens = ["sbxat_", "sbxrt_", "sbxac_", "sbxdc_", "ghu_", "ghr_"].map(str::to_owned);
     spelled.into_iter().chain(tokens).collect()
 }
 

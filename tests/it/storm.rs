@@ -1,11 +1,17 @@
 //! An expired token and everybody at once: the authorization server is asked once.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use ccproxy_tests::corp::Corp;
+use ccproxy_tests::browser;
+use ccproxy_tests::corp::{self, Corp};
 use ccproxy_tests::crowd;
+use ccproxy_tests::home::Home;
 use ccproxy_tests::http_client::{Answer, Call};
-use ccproxy_tests::sandbox::{Change, Settings, TokenState};
+use ccproxy_tests::login::{BrowserLogin, wait_for_state};
+use ccproxy_tests::oidc_provider::{OidcProvider, Options};
+use ccproxy_tests::program::Host;
+use ccproxy_tests::sandbox::{Change, Sandbox, Settings, TokenState};
 use pretty_assertions::assert_eq;
 
 const SLOW: Duration = Duration::from_secs(5);
@@ -71,7 +77,7 @@ async fn two_targets_of_one_login_refresh_one_after_the_other() {
     // Both targets get a token that dies at once.
     corp.shorten("refresh_token", 2);
     let host = corp.home.serve().await;
-    let both = |host: &ccproxy_tests::program::Host| {
+    let both = |host: &Host| {
         let urls = ["/read/strict/x", "/write/strict/x"].map(|path| host.url(path));
         crowd::all(urls.into_iter().map(|url| async move { Call::get(&url).send().await }))
     };
@@ -96,16 +102,7 @@ async fn two_hosts_and_a_command_on_one_state_directory_cost_one_token_request()
     let mut corp = Corp::new(Corp::rotating()).await;
     corp.login_and_let_expire().await;
     corp.sandbox.change_settings(slow());
-    // Each with a runtime directory of its own: none knows of another but by the store.
-    let mut hosts = Vec::new();
-    for name in ["run-a", "run-b", "run-c"] {
-        let runtime = corp.home.user_dir().join(name);
-        std::fs::create_dir(&runtime).unwrap();
-        corp.home.set_env("CCPROXY_RUNTIME_DIR", runtime.to_str().unwrap());
-        if name != "run-c" {
-            hosts.push(corp.home.serve().await);
-        }
-    }
+    let hosts = two_hosts(&mut corp.home).await;
 
     let [first, second] = [&hosts[0], &hosts[1]].map(|host| host.url("/corp/strict/storm"));
     let (first, second, refresh, token) = tokio::join!(
@@ -122,6 +119,50 @@ async fn two_hosts_and_a_command_on_one_state_directory_cost_one_token_request()
     let counts = corp.sandbox.counts();
     assert_eq!((counts.refreshes(), counts.reuse_detected), (1, 0));
     assert_eq!(corp.sandbox.requests().distinct_tokens, 1);
+}
+
+/// The same against a server that is not ours: its own log has one refresh, and it revokes nothing.
+#[tokio::test]
+async fn a_certified_server_sees_one_refresh_of_two_hosts_and_a_command() {
+    let options = Options { access_token_ttl: 30, ..Options::default() };
+    let provider = OidcProvider::start(options).await;
+    let api = Sandbox::start_default().await.unwrap();
+    let mut home = Home::with_config(&corp::connection("corp", provider.issuer(), api.upstream(), "native"));
+    let login = BrowserLogin::start(&home, &["corp"]).await;
+    browser::approve(&login.url).await;
+    login.succeed().await;
+    wait_for_state(&home, "corp", "expired").await;
+    let hosts = two_hosts(&mut home).await;
+
+    let [first, second] = [&hosts[0], &hosts[1]].map(|host| host.url("/corp/storm"));
+    let (first, second, refresh) = tokio::join!(
+        crowd::at_once(300, &first),
+        crowd::at_once(300, &second),
+        home.ccproxy(&["auth", "refresh", "corp"]),
+    );
+    all_good(&first);
+    all_good(&second);
+    refresh.expect_success();
+    assert_eq!((provider.granted("refresh_token"), provider.refused("refresh_token")), (1, 0));
+    assert_eq!(provider.revoked(), 0);
+    let tokens: BTreeSet<_> =
+        first.iter().chain(&second).map(|a| a.json()["headers"]["authorization"].to_string()).collect();
+    assert_eq!(tokens.len(), 1, "everybody got the one new token");
+}
+
+/// Two hosts, each with a runtime directory of its own: neither knows of the other but by the store. What is
+/// run afterwards has yet another.
+async fn two_hosts(home: &mut Home) -> [Host; 2] {
+    let mut hosts = Vec::new();
+    for name in ["run-a", "run-b", "run-c"] {
+        let runtime = home.user_dir().join(name);
+        std::fs::create_dir(&runtime).unwrap();
+        home.set_env("CCPROXY_RUNTIME_DIR", runtime.to_str().unwrap());
+        if name != "run-c" {
+            hosts.push(home.serve().await);
+        }
+    }
+    hosts.try_into().unwrap_or_else(|_| panic!("two hosts"))
 }
 
 #[tokio::test]

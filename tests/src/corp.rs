@@ -4,11 +4,10 @@
 use std::time::Duration;
 
 use serde_json::json;
-use tokio::time::{Instant, sleep};
 
 use crate::home::Home;
 use crate::http_client::Call;
-use crate::login::{BrowserLogin, status};
+use crate::login::{BrowserLogin, wait_for_state};
 use crate::sandbox::{Endpoint, Fault, FaultRule, Sandbox, SandboxConfig, Settings};
 
 pub struct Corp {
@@ -77,15 +76,7 @@ impl Corp {
 
     /// Waits until `auth status` says so of a connection.
     pub async fn wait_for_state(&self, connection: &str, state: &str) {
-        let deadline = Instant::now() + Duration::from_secs(30);
-        loop {
-            let now = status(&self.home, connection).await;
-            if now["state"] == state {
-                return;
-            }
-            assert!(Instant::now() < deadline, "still not {state}: {now:#}");
-            sleep(Duration::from_millis(100)).await;
-        }
+        wait_for_state(&self.home, connection, state).await;
     }
 
     /// How many refreshes have arrived.

@@ -1,6 +1,9 @@
 //! Logging in with the command line, with somebody else in front of the browser.
 
+use std::time::Duration;
+
 use serde_json::Value;
+use tokio::time::{Instant, sleep};
 
 use crate::home::Home;
 use crate::program::{Finished, Program};
@@ -48,4 +51,17 @@ pub async fn status(home: &Home, connection: &str) -> Value {
         serde_json::from_str(&told.stdout).unwrap_or_else(|e| panic!("not JSON: {e}\n{told}"));
     assert_eq!(document["schema"], "ccproxy.auth-status/1");
     document["connections"][0].clone()
+}
+
+/// Waits until `auth status` says so of a connection: a minute, which is the life of the shortest tokens.
+pub async fn wait_for_state(home: &Home, connection: &str, state: &str) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    loop {
+        let now = status(home, connection).await;
+        if now["state"] == state {
+            return;
+        }
+        assert!(Instant::now() < deadline, "still not {state}: {now:#}");
+        sleep(Duration::from_millis(100)).await;
+    }
 }

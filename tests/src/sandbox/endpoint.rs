@@ -131,7 +131,7 @@ pub(crate) async fn answer(
     tokio::time::sleep(delay).await;
     let late = match fault {
         None => Late::default(),
-        Some(fault) => match fault.meet().await {
+        Some(fault) => match fault.meet(&call).await {
             Ok(late) => late,
             Err(reply) => {
                 let reply = reply.inspect_err(|Cut| open.finish(None, "cut"))?;

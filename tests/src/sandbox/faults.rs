@@ -8,10 +8,10 @@ use http::{HeaderName, StatusCode};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::endpoint::Endpoint;
+use super::endpoint::{Call, Endpoint};
 use super::id_token::Mutation;
 use super::log::Entry;
-use super::reply::Reply;
+use super::reply::{OAuthError, Reply};
 use crate::server::Cut;
 
 /// A fault and the requests that meet it.
@@ -59,6 +59,8 @@ pub enum Fault {
         #[serde(default)]
         headers: BTreeMap<String, String>,
     },
+    /// An error that repeats the token or code it was sent.
+    Echo,
     /// The connection closes and nothing is done.
     Close,
     /// The request is carried out and then the connection closes: a rotation whose answer is lost.
@@ -105,6 +107,7 @@ impl Fault {
             Self::Status { .. } => "status",
             Self::Delay { .. } => "delay",
             Self::Body { .. } => "body",
+            Self::Echo => "echo",
             Self::Close => "close",
             Self::LoseAnswer => "lose_answer",
             Self::Omit { .. } => "omit",
@@ -114,7 +117,7 @@ impl Fault {
     }
 
     /// The part of the fault that comes before the request is carried out: go on, or this is the answer.
-    pub(crate) async fn meet(self) -> Result<Late, Result<Reply, Cut>> {
+    pub(crate) async fn meet(self, call: &Call) -> Result<Late, Result<Reply, Cut>> {
         let late = Late::default();
         match self {
             Self::Status { status, retry_after, error } => {
@@ -134,6 +137,12 @@ impl Fault {
                     }
                 }
                 Err(Ok(reply))
+            }
+            Self::Echo => {
+                let sent = ["refresh_token", "code", "device_code"].map(|name| call.form.get(name));
+                let sent = sent.into_iter().flatten().next().unwrap_or_default();
+                let error = OAuthError::new("invalid_request", format!("{sent} is malformed"));
+                Err(Ok(error.into_reply()))
             }
             Self::Close => Err(Err(Cut)),
             Self::Delay { ms } => {
