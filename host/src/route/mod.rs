@@ -1,4 +1,4 @@
-//! The route stage: which upstream. A table built once, request head to [`Match`]; pure, no I/O.
+//! The route stage: which upstream. A table built once, request head to [`Found`]; pure, no I/O.
 
 mod policy;
 mod table;
