@@ -88,6 +88,8 @@ async fn whoever_tails_sees_requests_tokens_refreshes_and_failures() {
     std::fs::write(file.with_extension("new"), changed).unwrap();
     std::fs::rename(file.with_extension("new"), &file).unwrap();
     assert_eq!(event(&mut tail, "plugin.error").await["provider"], "listener");
+    // The one that was loaded serves on, and has heard it, too.
+    while event(&mut tail, "custom.event").await["fields"]["heard"] != "plugin.error" {}
     corp.home.ccproxy(&["plugin", "trust", file.to_str().unwrap()]).await.expect_success();
     assert_eq!(event(&mut tail, "plugin.loaded").await["provider"], "listener");
 
