@@ -3,8 +3,6 @@
 //! Nothing is saved unless the provider said yes, the account was probed, and grant and settings
 //! could both be written. A failed login leaves what was there.
 
-use std::time::Duration;
-
 use serde_json::{Map, Value};
 
 use crate::config::StoredConnection;
@@ -344,6 +342,3 @@ pub fn shown_account(account: &Account) -> String {
         _ => account.subject.clone(),
     }
 }
-
-/// How long a command waits for the running host to serve what it stored.
-pub const HOST_PATIENCE: Duration = Duration::from_secs(5);

@@ -28,7 +28,7 @@ use crate::secret::Secret;
 use crate::vault::{MemoryStore, Vault};
 
 pub use directory::{Directory, Settings, unknown_connection};
-pub use login::{Beginning, Client, HOST_PATIENCE, LoggedIn, LoginFailure, shown_account};
+pub use login::{Beginning, Client, LoggedIn, LoginFailure, shown_account};
 pub use plugins::{plugin_document, plugins_document};
 pub use serve::{Attached, StartError};
 pub use status::{ConnectionStatus, CredentialStatus};
