@@ -32,7 +32,7 @@ impl Control for Serving {
     }
 
     fn routes(&self) -> Value {
-        routes::document(&self.table())
+        routes::document(&self.rules().routes)
     }
 
     fn plugins(&self) -> Value {

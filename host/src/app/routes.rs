@@ -183,6 +183,3 @@ pub fn document(table: &RouteTable) -> Value {
     });
     json!({ "schema": "ccproxy.routes/1", "routes": routes.collect::<Vec<_>>() })
 }
-
-/// Shared by all workers; a reload swaps it.
-pub type SharedTable = Arc<arc_swap::ArcSwap<RouteTable>>;

@@ -17,13 +17,13 @@ use crate::guard::{Access, Guard};
 use crate::hook::{Event, HookSink as _, Hooks, Kind, log_events};
 use crate::model::{ConnectionId, CredentialKey, Target};
 use crate::plugin::{Authenticated, Registry};
-use crate::proxy::{BindError, ListenerSpec, ListenerUrl, Proxy, ProxyConfig, Running};
+use crate::proxy::{BindError, ListenerSpec, ListenerUrl, Proxy, ProxyConfig, Rules, Running};
 use crate::route::{Forward, RouteTable};
 use crate::upstream::Base;
 use crate::vault::Watch;
 
 use super::own_paths::PluginPaths;
-use super::routes::{self, SharedTable};
+use super::routes;
 use super::{App, control};
 
 /// How long a refresh under way may take to end in the store after everything else has ended: the
@@ -37,7 +37,8 @@ const PLUGIN_GRACE: Duration = Duration::from_secs(5);
 /// What the admin socket sees of a host that serves.
 pub struct Serving {
     pub(super) app: App,
-    table: SharedTable,
+    /// What requests read. A reload swaps it.
+    rules: Arc<ArcSwap<Rules>>,
     addresses: Vec<ListenerUrl>,
     admin: Option<String>,
     /// Rebuilding asks every plugin: one at a time, so that the newest answer is the last one stored.
@@ -79,19 +80,18 @@ impl App {
     pub async fn serve(self) -> Result<Attached, StartError> {
         let config = self.config();
         self.vault.set_brief(false);
-        let table: SharedTable = Arc::new(ArcSwap::from_pointee(RouteTable::default()));
+        let rules = Arc::new(ArcSwap::from_pointee(rules(&config, RouteTable::default())?));
+        if config.resolved.server.access == config::Access::Open {
+            tracing::warn!("server.access is `open`: whoever reaches a listener uses every connection");
+        }
         // listen -> guard -> route -> credential -> upstream -> respond
         let proxy = Proxy::bind(ProxyConfig {
             listeners: listeners(&config),
             workers: config.resolved.server.workers,
-            guard: guard(&config)?,
-            routes: Arc::clone(&table),
+            rules: Arc::clone(&rules),
             acquire: Arc::new(self.credentials.clone()),
             hooks: Arc::new(self.hooks.clone()),
             own_paths: Some(Arc::new(PluginPaths(Arc::clone(&self.directory.registry)))),
-            http2: config.resolved.server.http2,
-            access_log: config.resolved.logging.access_log,
-            drain_timeout: config.resolved.server.drain_timeout,
         })?;
         self.emit(Kind::AppStartup, |event| event.with("version", env!("CARGO_PKG_VERSION")));
         log_events(&self.hooks, &Handle::current());
@@ -109,7 +109,7 @@ impl App {
             addresses: proxy.addresses(),
             admin: socket.as_ref().ok().map(|socket| socket.path().display().to_string()),
             app: self,
-            table,
+            rules,
             rebuilding: Mutex::default(),
         });
         let authenticated: Arc<dyn Authenticated> = serving.clone();
@@ -164,15 +164,16 @@ impl Serving {
         self.addresses.iter().map(ToString::to_string).collect()
     }
 
-    pub(super) fn table(&self) -> Arc<RouteTable> {
-        self.table.load_full()
+    /// What requests read now.
+    pub(super) fn rules(&self) -> Arc<Rules> {
+        self.rules.load_full()
     }
 
     /// Asks the providers again and swaps the table. Requests under way keep the old one.
     pub(super) async fn rebuild_routes(&self) -> Result<(), Fault> {
         let _turn = self.rebuilding.lock().await;
         let table = self.app.route_table().await?;
-        self.table.store(Arc::new(table));
+        self.rules.store(Arc::new(rules(&self.app.config(), table)?));
         Ok(())
     }
 }
@@ -180,8 +181,8 @@ impl Serving {
 /// For requests that a plugin makes with a connection's own credential.
 impl Authenticated for Serving {
     fn upstreams(&self, connection: &ConnectionId) -> Vec<Base> {
-        let table = self.table();
-        let own = table.routes().filter(|route| route.connection.as_ref() == Some(connection));
+        let rules = self.rules();
+        let own = rules.routes.routes().filter(|route| route.connection.as_ref() == Some(connection));
         let bases = own.filter_map(|route| match &route.forward {
             Forward::To(destination) => Some(destination.base.clone()),
             Forward::Nowhere(_) => None,
@@ -279,11 +280,19 @@ fn listeners(config: &Config) -> Vec<ListenerSpec> {
     addresses.map(|address| ListenerSpec { address, dedicated: None }).collect()
 }
 
-fn guard(config: &Config) -> Result<Guard, Fault> {
+/// What requests read of a configuration.
+fn rules(config: &Config, routes: RouteTable) -> Result<Rules, Fault> {
     let server = &config.resolved.server;
-    if server.access == config::Access::Open {
-        tracing::warn!("server.access is `open`: whoever reaches a listener uses every connection");
-    }
+    Ok(Rules {
+        guard: guard(server)?,
+        routes,
+        http2: server.http2,
+        access_log: config.resolved.logging.access_log,
+        drain_timeout: server.drain_timeout,
+    })
+}
+
+fn guard(server: &config::Server) -> Result<Guard, Fault> {
     let hosts = server.allowed_hosts.iter().map(|host| {
         host.parse()
             .map_err(|error| Fault::new(Code::InvalidConfig, format!("`server.allowed_hosts`: {error}")))

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
 use http::{HeaderName, HeaderValue, Request, Response};
@@ -38,11 +38,16 @@ pub(super) async fn exchange(
     let id = worker.ids.next();
     let (mut parts, body) = request.into_parts();
     let upgrade = parts.extensions.remove::<OnUpgrade>();
-    let mut record = Record::new(worker.clone(), id, parts.method.clone());
+    let started = Instant::now();
     let target = head::target(&parts);
     let fields = head::fields(&parts.headers);
     let view = head::view(&parts, &target, &fields);
-    let answered = match worker.shared.rules.decide(&view, &via) {
+    let (decision, access_log) = {
+        let rules = worker.shared.rules.load();
+        (rules.decide(&view, &via), rules.access_log)
+    };
+    let mut record = Record::new(worker.clone(), id, parts.method.clone(), started, access_log);
+    let answered = match decision {
         Decision::Forward(plan) if worker.is_draining() => Err((Refusal::Draining, Some(plan.route.clone()))),
         Decision::Forward(plan) => {
             record.admitted(&plan);

@@ -20,6 +20,8 @@ pub(super) struct Record {
     id: RequestId,
     started: Instant,
     method: Method,
+    /// Whether the access log has it.
+    logged: bool,
     route: Option<Arc<Route>>,
     path: Option<String>,
     upstream: Option<String>,
@@ -31,13 +33,20 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// A request that has just arrived.
-    pub(super) fn new(worker: Rc<Worker>, id: RequestId, method: Method) -> Self {
+    /// A request that arrived at `started`.
+    pub(super) fn new(
+        worker: Rc<Worker>,
+        id: RequestId,
+        method: Method,
+        started: Instant,
+        logged: bool,
+    ) -> Self {
         Self {
             worker,
             id,
-            started: Instant::now(),
+            started,
             method,
+            logged,
             route: None,
             path: None,
             upstream: None,
@@ -57,7 +66,7 @@ impl Record {
     pub(super) fn admitted(&mut self, plan: &RequestPlan<'_>) {
         self.route = Some(plan.route.clone());
         self.ended = false;
-        if self.worker.shared.access_log {
+        if self.logged {
             self.path = Some(String::from_utf8_lossy(plan.rest()).into_owned());
         }
         self.tell(Kind::RequestStarted, |event| event.with("path", String::from_utf8_lossy(plan.rest())));
@@ -170,7 +179,7 @@ impl Record {
     }
 
     fn log(&self, result: &str) {
-        if self.worker.shared.access_log {
+        if self.logged {
             tracing::info!(
                 target: "ccproxy::access",
                 request_id = %self.id.text(),

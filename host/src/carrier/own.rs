@@ -70,8 +70,8 @@ pub(super) async fn answer(
         Own::Path(admitted, path) => {
             let (plugin, rest) = match path {
                 OwnPath::Index => {
-                    let table = worker.shared.rules.routes.load();
-                    return Ok(ours(respond::index(head, admitted.authority, &table)));
+                    let rules = worker.shared.rules.load();
+                    return Ok(ours(respond::index(head, admitted.authority, &rules.routes)));
                 }
                 OwnPath::Live => return probe(head, respond::live()),
                 OwnPath::Ready => return probe(head, respond::ready(!worker.is_draining())),

@@ -36,7 +36,7 @@ pub(crate) async fn serve(worker: Rc<Worker>, via: Rc<Via>, mut stream: TcpStrea
     let _ = stream.set_nodelay(true);
     let mut read_ahead = Vec::new();
     let drain = worker.draining();
-    let is_http2 = worker.shared.http2 && {
+    let is_http2 = worker.shared.rules.load().http2 && {
         let sniffed = tokio::time::timeout(CLIENT_IDLE, speaks_http2(&mut stream, &mut read_ahead)).await;
         match sniffed {
             Ok(Ok(is_http2)) => is_http2,

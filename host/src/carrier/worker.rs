@@ -5,6 +5,7 @@ use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tokio::sync::{Notify, watch};
 
 use super::own::OwnPaths;
@@ -16,18 +17,14 @@ use crate::proxy::Rules;
 
 /// What all workers read and none writes.
 pub(crate) struct Shared {
-    /// The decisions.
-    pub(crate) rules: Rules,
+    /// The decisions, as configured now.
+    pub(crate) rules: Arc<ArcSwap<Rules>>,
     /// The slow path of the credential stage.
     pub(crate) acquire: Arc<dyn Acquire>,
     /// Where facts go.
     pub(crate) hooks: Arc<dyn HookSink>,
     /// Who answers our own paths, but for the probes and the index.
     pub(crate) own: Option<Arc<dyn OwnPaths>>,
-    /// Whether clients may speak HTTP/2 in the clear.
-    pub(crate) http2: bool,
-    /// Whether each request is logged.
-    pub(crate) access_log: bool,
 }
 
 /// One worker's own state.

@@ -32,12 +32,7 @@ pub(crate) enum Phase {
 }
 
 /// Serves until the host stops. Runs on a thread of its own.
-pub(crate) fn work(
-    shared: Arc<Shared>,
-    doors: Vec<Bound>,
-    phase: watch::Receiver<Phase>,
-    drain_timeout: Duration,
-) {
+pub(crate) fn work(shared: Arc<Shared>, doors: Vec<Bound>, phase: watch::Receiver<Phase>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -59,6 +54,7 @@ pub(crate) fn work(
             let _ = task.await;
         }
         worker.drain();
+        let drain_timeout = worker.shared.rules.load().drain_timeout;
         tokio::select! {
             () = worker.quiet() => {}
             () = tokio::time::sleep(drain_timeout) => tracing::warn!("requests under way were broken off"),

@@ -4,8 +4,7 @@
 //! it answers.
 
 use std::sync::Arc;
-
-use arc_swap::ArcSwap;
+use std::time::Duration;
 
 use crate::credential::Prepared;
 use crate::guard::{Admitted, Guard, Preflight, Verdict};
@@ -15,12 +14,20 @@ use crate::respond::{Client, Subject};
 use crate::route::{Cookies, Destination, Found, Mount, OwnPath, Route, RouteTable};
 use crate::upstream::{Outgoing, outgoing, remove};
 
-/// Everything that decisions depend on.
+/// Everything that the request path takes from the configuration: one snapshot, read by one atomic load. A
+/// reload makes another and swaps it in; requests under way end by the one they began with.
+#[derive(Default)]
 pub struct Rules {
     /// Who may enter.
     pub guard: Guard,
-    /// What leads where. Swapped by a reload.
-    pub routes: Arc<ArcSwap<RouteTable>>,
+    /// What leads where.
+    pub routes: RouteTable,
+    /// Whether clients may speak HTTP/2 in the clear. Asked when a connection begins.
+    pub http2: bool,
+    /// Whether each request is logged.
+    pub access_log: bool,
+    /// How long requests under way may take once the host is told to stop.
+    pub drain_timeout: Duration,
 }
 
 /// What is to be done with a request.
@@ -64,9 +71,10 @@ impl Rules {
             Ok(Verdict::Preflight(preflight)) => return Decision::Own(Own::Preflight(preflight)),
             Err(refusal) => return Decision::Refuse(refusal, None),
         };
-        let table = self.routes.load();
-        match table.find(&admitted, via) {
-            Ok(Found::Route { route, rest, mount }) => forward(&table, head, admitted, route, rest, mount),
+        match self.routes.find(&admitted, via) {
+            Ok(Found::Route { route, rest, mount }) => {
+                forward(&self.routes, head, admitted, route, rest, mount)
+            }
             Ok(Found::MissingSlash { location }) => Decision::Own(Own::MissingSlash(location)),
             Ok(Found::Own(path)) => Decision::Own(Own::Path(admitted, path)),
             Err(refusal) => Decision::Refuse(refusal, None),

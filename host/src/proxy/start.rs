@@ -3,7 +3,6 @@
 use std::num::NonZero;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
@@ -11,10 +10,8 @@ use tokio::sync::{mpsc, watch};
 use super::Rules;
 use crate::carrier::{OwnPaths, Shared};
 use crate::credential::Acquire;
-use crate::guard::Guard;
 use crate::hook::HookSink;
 use crate::listen::{self, BindError, Bound, ListenerSpec, ListenerUrl, Phase};
-use crate::route::RouteTable;
 
 /// What the request path runs on.
 pub struct ProxyConfig {
@@ -22,22 +19,14 @@ pub struct ProxyConfig {
     pub listeners: Vec<ListenerSpec>,
     /// Worker threads; 0 means one per core.
     pub workers: usize,
-    /// Who may enter.
-    pub guard: Guard,
-    /// What leads where. The owner swaps it to reload.
-    pub routes: Arc<ArcSwap<RouteTable>>,
+    /// Who may enter, and what leads where. The owner swaps it to reload.
+    pub rules: Arc<ArcSwap<Rules>>,
     /// Where credentials come from when none is cached.
     pub acquire: Arc<dyn Acquire>,
     /// Where facts go.
     pub hooks: Arc<dyn HookSink>,
     /// Who answers the callback and plugin paths.
     pub own_paths: Option<Arc<dyn OwnPaths>>,
-    /// Whether clients may speak HTTP/2 in the clear.
-    pub http2: bool,
-    /// Whether each request is logged.
-    pub access_log: bool,
-    /// How long requests under way may take once the host is told to stop.
-    pub drain_timeout: Duration,
 }
 
 /// The request path of a host.
@@ -45,7 +34,6 @@ pub struct Proxy {
     shared: Arc<Shared>,
     bound: Vec<Bound>,
     workers: usize,
-    drain_timeout: Duration,
 }
 
 /// The request path while it serves.
@@ -61,16 +49,14 @@ impl Proxy {
     pub fn bind(config: ProxyConfig) -> Result<Self, BindError> {
         let bound = listen::bind(&config.listeners)?;
         let shared = Shared {
-            rules: Rules { guard: config.guard, routes: config.routes },
+            rules: config.rules,
             acquire: config.acquire,
             hooks: config.hooks,
             own: config.own_paths,
-            http2: config.http2,
-            access_log: config.access_log,
         };
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let workers = if config.workers == 0 { cores } else { config.workers };
-        Ok(Self { shared: Arc::new(shared), bound, workers, drain_timeout: config.drain_timeout })
+        Ok(Self { shared: Arc::new(shared), bound, workers })
     }
 
     /// What is listened on, the ports filled in. Connections wait until [`Self::serve`].
@@ -86,11 +72,10 @@ impl Proxy {
         for number in 0..self.workers {
             let doors = self.bound.iter().map(Bound::share).collect::<Result<Vec<_>, _>>()?;
             let (shared, phase, alive) = (self.shared.clone(), watched.clone(), alive.clone());
-            let drain_timeout = self.drain_timeout;
             thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
                 // Held to the end of the thread: when all are dropped, the request path has ended.
                 let _alive = alive;
-                listen::work(shared, doors, phase, drain_timeout);
+                listen::work(shared, doors, phase);
             })?;
         }
         Ok(Running { addresses, phase, ended })

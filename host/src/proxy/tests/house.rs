@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::guard::Guard;
 use crate::hook::{Event, HookSink, Kind};
 use crate::model::{ConnectionId, CredentialKey, Target, UnixMillis};
-use crate::proxy::{ListenerSpec, Proxy, ProxyConfig, Running};
+use crate::proxy::{ListenerSpec, Proxy, ProxyConfig, Rules, Running};
 use crate::route::{Destination, Forward, Policy, Route, RouteTable};
 use crate::upstream::connect::{Connector, ConnectorOptions, OutboundProxy};
 
@@ -78,14 +78,16 @@ impl Plan {
             listeners: vec![ListenerSpec { address: "127.0.0.1:0".parse().unwrap(), dedicated: None }],
             // One worker, one pool: tests speak of the kept connection.
             workers: 1,
-            guard: self.guard,
-            routes: Arc::new(ArcSwap::from_pointee(table)),
+            rules: Arc::new(ArcSwap::from_pointee(Rules {
+                guard: self.guard,
+                routes: table,
+                http2: self.http2,
+                access_log: true,
+                drain_timeout: self.drain_timeout,
+            })),
             acquire: issuer.clone(),
             hooks: events.clone(),
             own_paths: None,
-            http2: self.http2,
-            access_log: true,
-            drain_timeout: self.drain_timeout,
         })
         .unwrap();
         House { running, cell, issuer, events }
