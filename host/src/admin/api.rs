@@ -52,6 +52,8 @@ pub trait Control: Send + Sync + 'static {
     fn logout<'a>(&'a self, id: &'a ConnectionId, revoke: bool) -> Answer<'a>;
     /// Reads what a command has just stored, and answers once it is served.
     fn reload<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a>;
+    /// Gives a connection another name, its grant with it.
+    fn rename<'a>(&'a self, from: &'a ConnectionId, to: &'a ConnectionId) -> Answer<'a>;
     /// Acquires and asks the provider whose account it is.
     fn test<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a>;
     /// Pins a plugin file and loads it.
@@ -142,21 +144,25 @@ async fn dispatch(request: Request<Incoming>, path: &str, control: &dyn Control)
             control.trust(&file).await
         }
         (&Method::POST, ["connections", org, name, action]) => {
-            let id: ConnectionId =
-                format!("{org}/{name}").parse().map_err(|error: crate::model::InvalidName| {
-                    Fault::new(Code::InvalidConfig, error.to_string())
-                })?;
+            let id = named(&format!("{org}/{name}"))?;
             let body = body(request).await?;
             match *action {
                 "refresh" => control.refresh(&id).await,
                 "logout" => control.logout(&id, body["revoke"].as_bool().unwrap_or(true)).await,
                 "reload" => control.reload(&id).await,
+                "rename" => control.rename(&id, &named(body["to"].as_str().unwrap_or_default())?).await,
                 "test" => control.test(&id).await,
                 _ => Err(unknown(path)),
             }
         }
         _ => Err(unknown(path)),
     }
+}
+
+/// The connection that a path or a body names.
+fn named(text: &str) -> Result<ConnectionId, Fault> {
+    text.parse()
+        .map_err(|error: crate::model::InvalidName| Fault::new(Code::InvalidConfig, error.to_string()))
 }
 
 fn unknown(path: &str) -> Fault {

@@ -74,6 +74,18 @@ impl Control for Serving {
         })
     }
 
+    fn rename<'a>(&'a self, from: &'a ConnectionId, to: &'a ConnectionId) -> Answer<'a> {
+        Box::pin(async move {
+            let answer = self.app.rename(from, to).await?;
+            for id in [from, to] {
+                self.app.credentials.reset(id);
+                self.app.credentials.changed(id).await;
+            }
+            self.rebuild_routes().await?;
+            Ok(answer)
+        })
+    }
+
     fn test<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a> {
         Box::pin(async move { self.app.test(id).await })
     }

@@ -6,6 +6,7 @@ mod draft;
 mod login;
 mod own_paths;
 mod plugins;
+mod rename;
 mod routes;
 mod serve;
 mod status;

@@ -72,7 +72,9 @@ enum Command {
     Serve(serve::ServeArgs),
     #[command(subcommand)]
     Auth(auth::AuthCommand),
-    #[command(subcommand)]
+    /// Log in: the same as `ccproxy auth login`
+    Login(auth::login::LoginArgs),
+    #[command(subcommand, alias = "plugins")]
     Plugin(plugin::PluginCommand),
     Routes(routes::RoutesArgs),
     Env(env::EnvArgs),
@@ -123,7 +125,10 @@ async fn until_interrupted(
     settings: Vec<(String, String)>,
     context: Context,
 ) -> Result<Exit, CliError> {
-    let logs_in = matches!(&command, Command::Auth(auth::AuthCommand::Login(_)));
+    let logs_in = match &command {
+        Command::Auth(command) => command.logs_in(),
+        other => matches!(other, Command::Login(_)),
+    };
     let spends = matches!(&command, Command::Auth(command) if command.spends_grants());
     let mut running = pin!(dispatch(command, settings, context));
     tokio::select! {
@@ -148,6 +153,7 @@ async fn dispatch(
     match command {
         Command::Serve(args) => serve::run(args, context).await,
         Command::Auth(command) => auth::run(command, settings, context).await,
+        Command::Login(args) => auth::login::run(args, settings, context).await,
         Command::Plugin(command) => plugin::run(command, context).await,
         Command::Routes(args) => routes::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,

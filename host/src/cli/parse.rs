@@ -55,6 +55,9 @@ pub(super) async fn parse(arguments: Vec<OsString>) -> Result<Option<Parsed>, Cl
     }
 }
 
+/// The commands that log in. Their flags depend on whom to.
+const LOGINS: [&[&str]; 3] = [&["auth", "login"], &["auth", "create"], &["login"]];
+
 /// A login, read without knowing its provider's flags.
 struct LooseLogin {
     global: Global,
@@ -64,8 +67,7 @@ struct LooseLogin {
 /// Takes one unknown flag after the other for a flag with a value, until the line can be read.
 fn loose_login(arguments: &[OsString]) -> Option<LooseLogin> {
     let help = Arg::new("help").short('h').long("help").action(ArgAction::SetTrue);
-    let mut command = with_arguments([help])
-        .mut_subcommand("auth", |auth| auth.mut_subcommand("login", |login| login.disable_help_flag(true)));
+    let mut command = every_login(Cli::command(), &|login| login.disable_help_flag(true).arg(help.clone()));
     for _ in arguments {
         let error = match command.clone().try_get_matches_from(arguments) {
             Ok(matches) => return read_loosely(login_matches(&matches)?),
@@ -73,33 +75,60 @@ fn loose_login(arguments: &[OsString]) -> Option<LooseLogin> {
         };
         let Some(ContextValue::String(unknown)) = error.get(ContextKind::InvalidArg) else { return None };
         let flag = unknown.strip_prefix("--")?.to_owned();
-        let known =
-            |command: &clap::Command| command.get_arguments().any(|arg| arg.get_id() == flag.as_str());
-        if error.kind() != ErrorKind::UnknownArgument || login_command(&command).is_some_and(known) {
+        if error.kind() != ErrorKind::UnknownArgument || knows(&command, &flag) {
             return None;
         }
-        let unknown = Arg::new(flag.clone()).long(flag).num_args(0..=1).action(ArgAction::Append);
-        command =
-            command.mut_subcommand("auth", |auth| auth.mut_subcommand("login", |login| login.arg(unknown)));
+        let unknown = Arg::new(flag.clone()).long(flag.clone()).num_args(0..=1).action(ArgAction::Append);
+        command = every_login(command, &|login| match has(&login, &flag) {
+            true => login,
+            false => login.arg(unknown.clone()),
+        });
     }
     None
 }
 
+/// Whether each of them has the flag, so that adding it would not help.
+fn knows(command: &clap::Command, flag: &str) -> bool {
+    logins(command).all(|login| has(login, flag))
+}
+
+fn has(command: &clap::Command, flag: &str) -> bool {
+    command.get_arguments().any(|arg| arg.get_id() == flag || arg.get_long() == Some(flag))
+}
+
 fn read_loosely(login: &ArgMatches) -> Option<LooseLogin> {
-    let target = login.get_one::<String>("target")?.clone();
+    // `auth create NAME --provider P` names the provider apart.
+    let target = login.try_get_one::<String>("target").ok().flatten();
+    let target = target.or_else(|| login.try_get_one::<String>("provider").ok().flatten())?.clone();
     Some(LooseLogin { global: Global::from_arg_matches(login).ok()?, target })
 }
 
-fn login_command(command: &clap::Command) -> Option<&clap::Command> {
-    command.find_subcommand("auth")?.find_subcommand("login")
+/// The commands that log in, of a tree.
+pub(super) fn logins(command: &clap::Command) -> impl Iterator<Item = &clap::Command> {
+    LOGINS.iter().filter_map(move |path| path.iter().try_fold(command, |at, name| at.find_subcommand(name)))
+}
+
+fn every_login(command: clap::Command, change: &dyn Fn(clap::Command) -> clap::Command) -> clap::Command {
+    fn at(
+        command: clap::Command,
+        path: &[&'static str],
+        change: &dyn Fn(clap::Command) -> clap::Command,
+    ) -> clap::Command {
+        match path {
+            [] => change(command),
+            [first, rest @ ..] => command.mut_subcommand(first, |below| at(below, rest, change)),
+        }
+    }
+    LOGINS.iter().fold(command, |command, path| at(command, path, change))
 }
 
 fn login_matches(matches: &ArgMatches) -> Option<&ArgMatches> {
-    matches.subcommand_matches("auth")?.subcommand_matches("login")
+    LOGINS.iter().find_map(|path| path.iter().try_fold(matches, |at, name| at.subcommand_matches(name)))
 }
 
 fn with_arguments(arguments: impl IntoIterator<Item = Arg>) -> clap::Command {
-    Cli::command().mut_subcommand("auth", |auth| auth.mut_subcommand("login", |login| login.args(arguments)))
+    let arguments: Vec<Arg> = arguments.into_iter().collect();
+    every_login(Cli::command(), &|login| login.args(arguments.clone()))
 }
 
 /// The flags of the provider that is meant.
@@ -127,6 +156,9 @@ mod tests {
             "ccproxy auth login --tenant=contoso --json azure --plugin-dir /p -h",
             "ccproxy auth login azure --json --plugin-dir /p --help",
             "ccproxy auth login azure --json --plugin-dir /p --tenant a --tenant b",
+            "ccproxy auth create work --provider azure --tenant a --json --plugin-dir /p --admin-consent",
+            "ccproxy login azure --json --plugin-dir /p --tenant a",
+            "ccproxy auth add azure --json --plugin-dir /p --tenant a",
         ] {
             let login = loose_login(&arguments(line)).unwrap_or_else(|| panic!("{line}"));
             assert_eq!(login.target, "azure", "{line}");

@@ -162,6 +162,15 @@ pub(super) fn typed(text: &str, schema: &Json, root: &Json) -> Option<Json> {
             let parts = text.split(',').map(str::trim).filter(|part| !part.is_empty());
             Some(parts.map(Json::from).collect())
         }
+        "object" => table(text),
         _ => None,
     })
+}
+
+/// A table on a command line: as JSON, or as TOML has it in one line, `{ env = "NAME" }`.
+fn table(text: &str) -> Option<Json> {
+    let json = || serde_json::from_str(text).ok();
+    let toml = || toml::from_str::<toml::Table>(&format!("value = {text}")).ok()?.remove("value");
+    let found = json().or_else(|| serde_json::to_value(toml()?).ok());
+    found.filter(Json::is_object)
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value as Json};
 use super::anchor::Anchor;
 use super::check::check_connection;
 use super::diagnostic::ConfigError;
+use super::load::Config;
 use super::origin::Position;
 use super::paths::Paths;
 use super::settings::flag_of;
@@ -37,6 +38,24 @@ impl StoredConnection {
         let dir = path.parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| storage(dir, &error))?;
         replace(dir, &path, text.as_bytes()).map_err(|error| storage(&path, &error))
+    }
+
+    /// Writes a stored connection under another name too. Beside the old file the text is kept as it is,
+    /// comments included; in another directory a relative path would mean another file, so it is written anew.
+    pub fn copy(paths: &Paths, config: &Config, from: &ConnectionId, to: &ConnectionId) -> Result<(), Fault> {
+        let (old, new) = (paths.connection_file(from), paths.connection_file(to));
+        if from.org == to.org {
+            let text = std::fs::read(&old).map_err(|error| unreadable(&old, &error))?;
+            let dir = new.parent().unwrap_or(Path::new("/"));
+            return replace(dir, &new, &text).map_err(|error| storage(&new, &error));
+        }
+        let known = config
+            .resolved
+            .connections
+            .get(from)
+            .ok_or_else(|| Fault::new(Code::Storage, format!("{} is there no more", old.display())))?;
+        let (provider, settings) = (known.provider.clone(), known.settings.clone());
+        Self { id: to.clone(), provider, settings }.write(paths)
     }
 
     /// Removes the file of a connection; whether there was one.
@@ -134,6 +153,10 @@ fn write_new(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
 
 fn sync_dir(dir: &Path) -> std::io::Result<()> {
     File::open(dir)?.sync_all()
+}
+
+fn unreadable(path: &Path, error: &std::io::Error) -> Fault {
+    Fault::new(Code::Storage, format!("cannot read {}: {error}", path.display()))
 }
 
 fn storage(path: &Path, error: &std::io::Error) -> Fault {

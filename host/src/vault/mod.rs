@@ -11,6 +11,7 @@ mod envelope;
 mod error;
 mod file;
 mod memory;
+mod relocation;
 mod transaction;
 mod typed;
 mod unsaved;
@@ -32,6 +33,7 @@ pub use envelope::{
 pub use error::StoreError;
 pub use file::FileStore;
 pub use memory::MemoryStore;
+pub use relocation::Relocation;
 pub use transaction::{Lease, Transaction};
 pub use typed::{TypedSecret, keep_secret};
 pub use watch::Watch;
@@ -162,28 +164,6 @@ impl Vault {
             Fault::new(Code::Internal, format!("reading the grant of `{id}` ended: {gone}"))
         })??;
         Ok(Lease::new(self.clone(), id.clone(), owner, purpose, lock, stored, record))
-    }
-
-    /// Moves a grant to another name. Refuses a name that has one.
-    pub async fn rename(&self, from: &ConnectionId, to: &ConnectionId) -> Result<(), Fault> {
-        if from == to {
-            return Ok(());
-        }
-        // Two renames crossing each other must take the two locks in one order.
-        let (first, second) = if from < to { (from, to) } else { (to, from) };
-        let _first = self.lock(first, Purpose::Login, LOCK_WAIT).await?;
-        let _second = self.lock(second, Purpose::Login, LOCK_WAIT).await?;
-        let Some(envelope) = self.read_locked(from)?.1 else {
-            return Err(Fault::new(Code::NotLoggedIn, format!("`{from}` has no grant to rename")));
-        };
-        if self.read_locked(to)?.1.is_some() {
-            return Err(Fault::new(Code::InvalidConfig, format!("`{to}` has a grant already"))
-                .hint(format!("ccproxy auth logout {to}")));
-        }
-        self.0.backend.replace(to, &envelope.render())?;
-        self.0.backend.remove(from)?;
-        self.0.unsaved.forget(from);
-        Ok(())
     }
 
     /// Calls back with every connection whose record another process, a person or we changed.

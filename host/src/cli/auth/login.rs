@@ -6,7 +6,8 @@ mod terminal;
 
 use serde_json::json;
 
-pub(super) use args::{LoginArgs, split_scopes};
+pub(super) use args::split_scopes;
+pub(in crate::cli) use args::{CreateArgs, LoginArgs};
 use terminal::Terminal;
 
 use crate::app::{LoggedIn, LoginFailure};
@@ -17,12 +18,25 @@ use crate::fault::Code;
 use crate::login::{LoginError, LoginOptions, NoFlow, TargetError};
 use crate::model::UnixMillis;
 
-pub(super) async fn run(
+pub(in crate::cli) async fn run(
     args: LoginArgs,
     settings: Vec<(String, String)>,
     context: Context,
 ) -> Result<Exit, CliError> {
     let options = args.options(settings, context.interactive())?;
+    log_in(options, context).await
+}
+
+pub(super) async fn create(
+    args: CreateArgs,
+    settings: Vec<(String, String)>,
+    context: Context,
+) -> Result<Exit, CliError> {
+    let options = args.options(settings, context.interactive())?;
+    log_in(options, context).await
+}
+
+async fn log_in(options: LoginOptions, context: Context) -> Result<Exit, CliError> {
     let app = context.app()?;
     let mut terminal = Terminal::new(&context.out, &options);
     let done = app.login(&options, &mut terminal).await.map_err(|failure| failed(failure, &options))?;

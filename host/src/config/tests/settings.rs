@@ -147,3 +147,14 @@ error: unknown key `cs` in [connections.corp]
   │ ^^";
     assert_eq!(shown, expected);
 }
+
+#[test]
+fn a_table_on_a_command_line_is_json_or_toml() {
+    let wanted = json!({"env": "X"});
+    for text in [r#"{"env":"X"}"#, r#"{ env = "X" }"#] {
+        assert_eq!(setting_of_text(&schema(), "extra_params", text), wanted, "{text}");
+        assert_eq!(setting_of_text(&schema(), "seal", text), wanted, "{text}");
+    }
+    // Neither: the check by the schema says what is expected.
+    assert_eq!(setting_of_text(&schema(), "seal", "X"), json!("X"));
+}

@@ -96,13 +96,31 @@ async fn a_file_deleted_by_hand_is_not_brought_back_by_a_write_under_way() {
 }
 
 #[tokio::test]
-async fn a_grant_is_renamed_but_never_over_another() {
+async fn a_grant_moves_to_another_name_but_never_over_another() {
     let (_state, vault) = file_vault();
     store(&vault, "a", r#"{"is":"a"}"#).await;
     store(&vault, "b", r#"{"is":"b"}"#).await;
-    assert!(vault.rename(&id("a"), &id("b")).await.is_err());
-    vault.rename(&id("a"), &id("acme/c")).await.unwrap();
+    assert!(vault.relocate(&id("a"), &id("b")).await.is_err());
+    assert!(vault.relocate(&id("a"), &id("a")).await.is_err());
+    vault.relocate(&id("a"), &id("acme/c")).await.unwrap().carry().unwrap();
     assert!(payload(&vault, "a").is_none());
     assert_eq!(payload(&vault, "acme/c").unwrap(), r#"{"is":"a"}"#);
-    assert_eq!(vault.rename(&id("a"), &id("d")).await.unwrap_err().code, Code::NotLoggedIn);
+}
+
+#[tokio::test]
+async fn a_move_can_be_taken_back_and_holds_both_locks_until_then() {
+    let (_state, vault) = file_vault();
+    store(&vault, "a", r#"{"is":"a"}"#).await;
+    let moving = vault.relocate(&id("a"), &id("b")).await.unwrap();
+    for name in ["a", "b"] {
+        let begun = vault.begin_within(&id(name), owner("github"), Purpose::Acquire, Duration::ZERO).await;
+        assert!(begun.is_err(), "{name} is free");
+    }
+    moving.carry().unwrap();
+    moving.undo().unwrap();
+    drop(moving);
+    assert_eq!(payload(&vault, "a").unwrap(), r#"{"is":"a"}"#);
+    assert!(payload(&vault, "b").is_none());
+    vault.relocate(&id("nothing"), &id("b")).await.unwrap().carry().unwrap();
+    assert!(payload(&vault, "b").is_none());
 }

@@ -25,6 +25,29 @@ pub(in crate::cli) struct LoginArgs {
     #[arg(long, value_name = "[ORG/]NAME")]
     connection: Option<ConnectionId>,
     #[command(flatten)]
+    how: HowArgs,
+}
+
+/// Make a connection and log in to it
+///
+/// The same as `ccproxy auth login PROVIDER --connection NAME`. Every setting of the provider is a flag
+/// as well: `ccproxy auth create NAME --provider PROVIDER --help` lists them.
+#[derive(Args, Debug)]
+pub(in crate::cli) struct CreateArgs {
+    /// How to call the connection
+    #[arg(value_name = "[ORG/]NAME")]
+    name: ConnectionId,
+    /// Its provider, or a preset of one
+    #[arg(long, value_name = "PROVIDER")]
+    provider: String,
+    #[command(flatten)]
+    how: HowArgs,
+}
+
+/// What every spelling of a login takes.
+#[derive(Args, Debug)]
+struct HowArgs {
+    #[command(flatten)]
     flow: FlowArgs,
     /// Print the URL, open no browser
     #[arg(long)]
@@ -61,11 +84,34 @@ impl LoginArgs {
         flags: Vec<(String, String)>,
         interactive: bool,
     ) -> Result<LoginOptions, CliError> {
+        let plain = LoginOptions { connection: self.connection, ..LoginOptions::new(self.target) };
+        self.how.options(plain, flags, interactive)
+    }
+}
+
+impl CreateArgs {
+    /// The same for a connection that is named first.
+    pub(super) fn options(
+        self,
+        flags: Vec<(String, String)>,
+        interactive: bool,
+    ) -> Result<LoginOptions, CliError> {
+        let plain = LoginOptions { connection: Some(self.name), ..LoginOptions::new(self.provider) };
+        self.how.options(plain, flags, interactive)
+    }
+}
+
+impl HowArgs {
+    fn options(
+        self,
+        plain: LoginOptions,
+        flags: Vec<(String, String)>,
+        interactive: bool,
+    ) -> Result<LoginOptions, CliError> {
         refuse_secrets(&self.set)?;
         Ok(LoginOptions {
             flow: self.flow.chosen(),
             client_secret: self.secret.source(),
-            connection: self.connection,
             no_browser: self.no_browser,
             scopes: split_scopes(&self.scopes),
             client_id: self.client_id,
@@ -74,7 +120,7 @@ impl LoginArgs {
             timeout: self.timeout,
             qr: if self.qr { Some(true) } else { self.no_qr.then_some(false) },
             interactive,
-            ..LoginOptions::new(self.target)
+            ..plain
         })
     }
 }

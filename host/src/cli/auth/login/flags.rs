@@ -7,6 +7,7 @@ use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches, CommandFactory};
 use serde_json::Value;
 
+use crate::cli::parse::logins;
 use crate::config::is_secret_name;
 
 /// The flags that one provider adds to `auth login`.
@@ -22,7 +23,18 @@ struct Flag {
     long: String,
     aliases: Vec<String>,
     help: String,
-    is_switch: bool,
+    takes: Takes,
+}
+
+/// How a flag of a setting is typed. What it means is for the schema to say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Takes {
+    /// `--tenant X`.
+    Value,
+    /// `--required-scopes a --required-scopes b`, or `--required-scopes a,b`.
+    List,
+    /// `--admin-consent`, and `--admin-consent=false` over a setting that says true.
+    Switch,
 }
 
 impl SettingFlags {
@@ -31,11 +43,9 @@ impl SettingFlags {
     pub(in crate::cli) fn of(provider: &str, schema: &Value, aliases: &BTreeMap<String, String>) -> Self {
         let command = crate::cli::Cli::command();
         let own = |flag: &str| {
-            let login = command.find_subcommand("auth").and_then(|auth| auth.find_subcommand("login"));
-            let of = |command: &clap::Command| {
-                command.get_arguments().any(|arg| arg.get_long() == Some(flag)) || flag == "help"
-            };
-            of(&command) || login.is_some_and(of)
+            let of =
+                |command: &clap::Command| command.get_arguments().any(|arg| arg.get_long() == Some(flag));
+            flag == "help" || of(&command) || logins(&command).any(of)
         };
         let spelling = |name: &str| name.replace('_', "-");
         let properties = schema["properties"].as_object().into_iter().flatten();
@@ -50,7 +60,7 @@ impl SettingFlags {
                     .map(|(alias, _)| alias.clone())
                     .collect(),
                 help: first_line(property["description"].as_str().unwrap_or_default()),
-                is_switch: is_boolean(&property["type"]),
+                takes: Takes::of(&property["type"]),
             })
             .collect();
         Self { heading: format!("Settings of {provider}"), flags }
@@ -65,12 +75,12 @@ impl SettingFlags {
                 .help(flag.help.clone())
                 .help_heading(self.heading.clone())
                 .value_parser(ValueParser::string());
-            match flag.is_switch {
-                // `--admin-consent`, and `--admin-consent=false` over a setting that says true.
-                true => {
+            match flag.takes {
+                Takes::Value => arg.value_name("VALUE").action(ArgAction::Set),
+                Takes::List => arg.value_name("VALUE").action(ArgAction::Append),
+                Takes::Switch => {
                     arg.value_name("BOOL").num_args(0..=1).require_equals(true).default_missing_value("true")
                 }
-                false => arg.value_name("VALUE").action(ArgAction::Set),
             }
         })
     }
@@ -83,7 +93,10 @@ impl SettingFlags {
             .iter()
             .filter(given)
             .filter_map(|flag| {
-                Some((flag.setting.clone(), login.get_one::<String>(&id_of(&flag.setting))?.clone()))
+                let values = login.get_many::<String>(&id_of(&flag.setting))?;
+                // Only a list is ever given twice.
+                let values: Vec<&str> = values.map(String::as_str).collect();
+                Some((flag.setting.clone(), values.join(",")))
             })
             .collect()
     }
@@ -97,10 +110,20 @@ fn first_line(text: &str) -> String {
     text.lines().next().unwrap_or_default().trim_end_matches('.').to_owned()
 }
 
-/// `"boolean"`, or `["boolean", "null"]` as schemas write an optional one.
-fn is_boolean(kind: &Value) -> bool {
-    let named = |kind: &Value| kind == "boolean";
-    named(kind) || kind.as_array().is_some_and(|kinds| kinds.iter().any(named))
+impl Takes {
+    /// Of the type in a schema: `"boolean"`, or `["boolean", "null"]` as schemas write an optional one.
+    fn of(kind: &Value) -> Self {
+        let is = |name: &str| {
+            *kind == name || kind.as_array().is_some_and(|all| all.iter().any(|one| one == name))
+        };
+        if is("boolean") {
+            Self::Switch
+        } else if is("array") {
+            Self::List
+        } else {
+            Self::Value
+        }
+    }
 }
 
 #[cfg(test)]
@@ -117,6 +140,7 @@ mod tests {
             "client_secret": {"type": "object"},
             "key": {"type": "object"},
             "timeout": {"type": "string"},
+            "required_scopes": {"type": ["array", "null"]},
         }});
         SettingFlags::of("azure", &schema, &BTreeMap::from([("tenant-id".into(), "tenant".into())]))
     }
@@ -142,8 +166,16 @@ mod tests {
     }
 
     #[test]
+    fn a_list_is_given_at_once_or_piece_by_piece_and_nothing_else_is_given_twice() {
+        let both = vec![("required_scopes".to_owned(), "a,b".to_owned())];
+        assert_eq!(values(&["--required-scopes", "a", "--required-scopes", "b"]).unwrap(), both);
+        assert_eq!(values(&["--required-scopes", "a,b"]).unwrap(), both);
+        assert!(values(&["--tenant", "a", "--tenant-id", "b"]).is_err());
+    }
+
+    #[test]
     fn secrets_and_flags_of_our_own_are_left_out() {
         let flags: Vec<String> = azure().flags.into_iter().map(|flag| flag.long).collect();
-        assert_eq!(flags, ["admin-consent", "tenant"]);
+        assert_eq!(flags, ["admin-consent", "required-scopes", "tenant"]);
     }
 }
