@@ -119,7 +119,7 @@ impl App {
         let steps = plugin.login(draft.connection.clone());
         let terms = Terms {
             flow: choice.flow,
-            redirect_uri: draft.connection.settings.get("redirect_uri").and_then(Value::as_str),
+            redirect_uri: redirect_uri(&draft.connection, &plugin),
             scopes: options.scopes.clone(),
             force: options.force,
             timeout: options.timeout,
@@ -318,6 +318,12 @@ fn repeatable(mut fault: Fault, options: &LoginOptions) -> Fault {
         fault.hint = Some(format!("{} --set SETTING=VALUE", options.command()));
     }
     fault
+}
+
+/// Where the browser is to come back to: as set, else as the provider wants it.
+fn redirect_uri<'a>(connection: &'a Connection, plugin: &'a Plugin) -> Option<&'a str> {
+    let provider = Some(plugin.manifest().redirect_uri.as_str()).filter(|uri| !uri.is_empty());
+    connection.settings.get("redirect_uri").and_then(Value::as_str).or(provider)
 }
 
 pub(super) fn owner(connection: &Connection, plugin: &Plugin) -> Owner {

@@ -31,6 +31,8 @@ const MAX_CONNECTIONS: usize = 16;
 /// The listener of one login.
 pub struct Redirect {
     uri: Url,
+    /// The same as the authorization server gets it.
+    sent: String,
     arrivals: mpsc::Receiver<Arrival>,
     _serving: JoinSet<()>,
 }
@@ -86,15 +88,8 @@ impl Redirect {
             Some(text) => loopback(text)?,
             None => Url::parse("http://127.0.0.1/callback").expect("a literal URL parses"),
         };
-        let host = match uri.host_str() {
-            Some("localhost") | None => "127.0.0.1".to_owned(),
-            Some(host) => host.to_owned(),
-        };
-        let address = format!("{host}:{}", uri.port().unwrap_or(0));
-        let listener = TcpListener::bind(&address)
-            .await
-            .map_err(|source| RedirectError::Bind { address: address.clone(), source })?;
-        let port = listener.local_addr().map_err(|source| RedirectError::Bind { address, source })?.port();
+        let listeners = bind(&uri).await?;
+        let port = listeners.port;
         uri.set_port(Some(port)).expect("an http URL takes a port");
 
         let (sender, arrivals) = mpsc::channel(1);
@@ -105,13 +100,18 @@ impl Redirect {
             arrivals: sender,
         });
         let mut serving = JoinSet::new();
-        serving.spawn(accept(listener, expected));
-        Ok(Self { uri, arrivals, _serving: serving })
+        for listener in listeners.sockets {
+            serving.spawn(accept(listener, Arc::clone(&expected)));
+        }
+        // Registered URIs are compared as text, and one without a path has no slash at its end.
+        let bare = fixed.is_some_and(|text| !text.ends_with('/')) && uri.path() == "/";
+        let sent = if bare { uri.as_str().trim_end_matches('/') } else { uri.as_str() }.to_owned();
+        Ok(Self { uri, sent, arrivals, _serving: serving })
     }
 
     /// What to send as `redirect_uri`.
     pub fn uri(&self) -> &str {
-        self.uri.as_str()
+        &self.sent
     }
 
     /// Waits for the browser.
@@ -130,6 +130,47 @@ impl Redirect {
         let query = url.query()?.to_owned();
         (ours && has_state(&query)).then(|| Secret::from(query))
     }
+}
+
+/// The sockets of one redirect URI, all of one port.
+struct Listeners {
+    sockets: Vec<TcpListener>,
+    port: u16,
+}
+
+/// How often a free port is looked for that is free for both addresses of `localhost`.
+const TRIES: usize = 10;
+
+/// Listens where the URI leads. `localhost` is two addresses: whoever held the other one of our port
+/// would be sent the code by a browser that tries it first.
+async fn bind(uri: &Url) -> Result<Listeners, RedirectError> {
+    let host = uri.host_str().unwrap_or("127.0.0.1");
+    if host != "localhost" {
+        let first = listen_on(host, uri.port().unwrap_or(0)).await?;
+        return Ok(Listeners { port: first.1, sockets: vec![first.0] });
+    }
+    let mut tries = 0;
+    loop {
+        tries += 1;
+        let (four, port) = listen_on("127.0.0.1", uri.port().unwrap_or(0)).await?;
+        match listen_on("[::1]", port).await {
+            Ok((six, _)) => return Ok(Listeners { sockets: vec![four, six], port }),
+            Err(RedirectError::Bind { source, .. }) if source.kind() != io::ErrorKind::AddrInUse => {
+                // A machine without IPv6.
+                return Ok(Listeners { sockets: vec![four], port });
+            }
+            Err(_) if uri.port().is_none() && tries < TRIES => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+async fn listen_on(host: &str, port: u16) -> Result<(TcpListener, u16), RedirectError> {
+    let address = format!("{host}:{port}");
+    let failed = |source| RedirectError::Bind { address: address.clone(), source };
+    let listener = TcpListener::bind(&address).await.map_err(failed)?;
+    let port = listener.local_addr().map_err(failed)?.port();
+    Ok((listener, port))
 }
 
 fn loopback(text: &str) -> Result<Url, RedirectError> {
@@ -323,5 +364,25 @@ mod tests {
         }
         let redirect = Redirect::listen(Some("http://localhost/auth/done"), "s").await.unwrap();
         assert!(redirect.uri().starts_with("http://localhost:") && redirect.uri().ends_with("/auth/done"));
+    }
+
+    #[tokio::test]
+    async fn a_redirect_without_a_path_is_sent_without_one_and_answered_at_the_root() {
+        let redirect = Redirect::listen(Some("http://localhost"), "s1").await.unwrap();
+        let port = redirect.uri().strip_prefix("http://localhost:").unwrap();
+        assert!(port.parse::<u16>().is_ok(), "{}", redirect.uri());
+        assert!(redirect.pasted("http://localhost:1/?code=c&state=s1").is_some());
+        let with_slash = Redirect::listen(Some("http://localhost/"), "s1").await.unwrap();
+        assert!(with_slash.uri().ends_with('/'), "{}", with_slash.uri());
+    }
+
+    #[tokio::test]
+    async fn nobody_else_can_listen_at_the_other_address_of_localhost() {
+        let redirect = Redirect::listen(Some("http://localhost"), "s1").await.unwrap();
+        let port: u16 = redirect.uri().rsplit(':').next().unwrap().parse().unwrap();
+        for address in ["127.0.0.1", "::1"] {
+            let taken = TcpListener::bind((address, port)).await.unwrap_err();
+            assert_eq!(taken.kind(), io::ErrorKind::AddrInUse, "{address}");
+        }
     }
 }

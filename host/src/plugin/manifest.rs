@@ -49,6 +49,9 @@ pub struct Manifest {
     /// Where a person registers an application; empty if nowhere.
     #[serde(default)]
     pub registration_url: String,
+    /// Where a browser comes back to by default, without a port; empty for the host's own choice.
+    #[serde(default)]
+    pub redirect_uri: String,
     /// Header fields it injects.
     #[serde(default)]
     pub injected_fields: Vec<String>,

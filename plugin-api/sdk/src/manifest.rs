@@ -32,6 +32,9 @@ pub struct Manifest {
     pub aliases: &'static [(&'static str, &'static str)],
     /// Where a person registers an application, for the hint when a client id is missing.
     pub registration_url: &'static str,
+    /// Where a browser comes back to unless the `redirect_uri` setting says otherwise, without its
+    /// port; empty for `http://127.0.0.1/callback`.
+    pub redirect_uri: &'static str,
 }
 
 /// A path a plugin answers itself.
@@ -61,6 +64,7 @@ impl Manifest {
             events: &[],
             aliases: &[],
             registration_url: "",
+            redirect_uri: "",
         }
     }
 }
@@ -161,6 +165,7 @@ const fn render<const CAPACITY: usize>(m: &Manifest, build: &Build, json: Json<C
         .flag("client_secret_suffices", m.client_secret_suffices)
         .member("upstream", m.upstream)
         .member("registration_url", m.registration_url)
+        .member("redirect_uri", m.redirect_uri)
         .strings("injected_fields", m.injected_fields)
         .strings("presets", m.presets)
         .strings("hosts", m.hosts)
