@@ -1,5 +1,7 @@
 //! The OAuth client: who we are to an authorization server, and how we prove it.
 
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ccproxy_plugin_sdk::{Error, Secret};
@@ -35,7 +37,7 @@ pub struct OAuthClient {
     /// Where it is registered.
     pub server: AuthorizationServer,
     proof: Proof,
-    refusals: RefusalMapper,
+    refusals: Arc<RefusalMapper>,
 }
 
 /// What is sent to prove who we are.
@@ -59,13 +61,13 @@ impl OAuthClient {
         server: AuthorizationServer,
     ) -> Result<Self, Error> {
         let proof = proof(client_secret, auth, &server)?;
-        Ok(Self { client_id: client_id.into(), server, proof, refusals: |_| None })
+        Ok(Self { client_id: client_id.into(), server, proof, refusals: Arc::new(|_| None) })
     }
 
     /// The same with a provider's own reading of refusals, asked before ours.
     #[must_use]
-    pub fn with_refusals(self, refusals: RefusalMapper) -> Self {
-        Self { refusals, ..self }
+    pub fn with_refusals(self, refusals: impl Fn(&Refusal) -> Option<Error> + Send + Sync + 'static) -> Self {
+        Self { refusals: Arc::new(refusals), ..self }
     }
 
     /// Whether it can prove who it is, as client credentials need.

@@ -1,5 +1,7 @@
 //! ID tokens: OpenID Connect Core section 3.1.3.7, without what attackers are glad to find.
 
+use std::borrow::Cow;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ccproxy_plugin_sdk::{Connection, Error, Secret, UnixMillis};
@@ -16,13 +18,17 @@ use crate::server::AuthorizationServer;
 /// How far two clocks may be apart, in seconds.
 const LEEWAY: f64 = 60.0;
 
+/// What an issuer of many tenants writes for the tenant (Entra's metadata does): the token must name
+/// it in `tid`, and be issued by it.
+pub const TENANT: &str = "{tenantid}";
+
 /// Claims of an ID token.
 pub type Claims = Map<String, Value>;
 
 /// What an ID token must match.
 #[derive(Clone, Copy)]
 pub struct IdTokenRules<'a> {
-    /// The issuer, byte for byte.
+    /// The issuer, byte for byte; [`TENANT`] in it stands for the tenant that the token names.
     pub issuer: &'a str,
     /// The client it is for.
     pub client_id: &'a str,
@@ -72,7 +78,7 @@ pub(crate) fn check_refreshed(tokens: &TokenSet, record: &OAuthRecord) -> Result
     if token.text("sub") != Some(subject) {
         return Err(invalid("of the refresh has another `sub`"));
     }
-    match (&record.issuer, token.text("iss")) {
+    match (record.id_token_iss.as_ref().or(record.issuer.as_ref()), token.text("iss")) {
         (Some(issuer), found) if found != Some(issuer) => Err(invalid("of the refresh has another `iss`")),
         _ => Ok(()),
     }
@@ -80,9 +86,7 @@ pub(crate) fn check_refreshed(tokens: &TokenSet, record: &OAuthRecord) -> Result
 
 impl IdTokenRules<'_> {
     fn check(&self, token: &Jws<'_>) -> Result<(), Error> {
-        if token.text("iss") != Some(self.issuer) {
-            return Err(invalid("has another `iss`"));
-        }
+        self.check_issuer(token)?;
         if token.text("sub").is_none_or(str::is_empty) {
             return Err(invalid("has no `sub`"));
         }
@@ -90,6 +94,19 @@ impl IdTokenRules<'_> {
         self.check_times(token)?;
         self.check_nonce(token)?;
         self.check_access_token(token)
+    }
+
+    fn check_issuer(&self, token: &Jws<'_>) -> Result<(), Error> {
+        let issuer = match self.issuer.contains(TENANT) {
+            true => {
+                let tenant = token.text("tid").filter(|tenant| is_tenant_id(tenant));
+                Cow::Owned(
+                    self.issuer.replace(TENANT, tenant.ok_or_else(|| invalid("names no tenant (`tid`)"))?),
+                )
+            }
+            false => Cow::Borrowed(self.issuer),
+        };
+        if token.text("iss") == Some(&*issuer) { Ok(()) } else { Err(invalid("has another `iss`")) }
     }
 
     fn check_audience(&self, token: &Jws<'_>) -> Result<(), Error> {
@@ -147,6 +164,11 @@ impl IdTokenRules<'_> {
             Err(invalid("is of another access token (`at_hash`)"))
         }
     }
+}
+
+/// A tenant is a GUID: nothing that could become another part of a URL.
+fn is_tenant_id(text: &str) -> bool {
+    text.len() == 36 && text.bytes().all(|byte| byte.is_ascii_hexdigit() || byte == b'-')
 }
 
 /// A signed token, taken apart; nothing of it is believed yet.

@@ -38,6 +38,9 @@ pub struct OAuthRecord {
     pub scopes_granted: Option<Vec<String>>,
     /// `sub` of the login's ID token: that of a later one must be the same.
     pub id_token_sub: Option<String>,
+    /// `iss` of that ID token, where `issuer` does not say it: it is that of one of many tenants.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub id_token_iss: Option<String>,
     /// The client the grant was made to: a refresh token is of no use to another.
     pub client_id: String,
     /// The issuer that made it: its tokens go to no other.

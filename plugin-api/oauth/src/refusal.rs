@@ -22,7 +22,7 @@ pub struct Refusal {
 }
 
 /// A provider's own reading of a refusal; `None` leaves it to [`Refusal::to_error`].
-pub type RefusalMapper = fn(&Refusal) -> Option<Error>;
+pub type RefusalMapper = dyn Fn(&Refusal) -> Option<Error> + Send + Sync;
 
 impl Refusal {
     /// A refusal that is nothing but its status.

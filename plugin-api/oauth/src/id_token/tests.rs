@@ -79,13 +79,17 @@ fn changed(changes: Value) -> Value {
 
 /// An issuer with these keys: says yes with the claims, or no with the reason.
 fn judge(keys: &[Value], token: &str) -> Result<Claims, String> {
+    judge_by(ISSUER, keys, token)
+}
+
+fn judge_by(issuer: &str, keys: &[Value], token: &str) -> Result<Claims, String> {
     let document = json!({ "keys": keys });
     let answer =
         move |_| Ok(Response { status: 200, headers: Vec::new(), body: document.to_string().into_bytes() });
     let connection = testing::connection::<Value>(json!({}), answer);
     let access_token = Secret::new(ACCESS_TOKEN);
     let rules = IdTokenRules {
-        issuer: ISSUER,
+        issuer,
         client_id: "cli",
         nonce: Some("n-1"),
         access_token: Some(&access_token),
@@ -368,6 +372,31 @@ fn an_unknown_key_id_is_looked_for_again_at_most_once_a_minute() {
 }
 
 #[test]
+fn an_issuer_of_many_tenants_is_that_of_the_tokens_own_tenant() {
+    const TENANT_ID: &str = "11111111-2222-3333-4444-555555555555";
+    let signer = Signer::p256();
+    let judge = |changes: Value| {
+        let token = signer.token(json!({"alg": "ES256"}), &changed(changes));
+        judge_by("https://id.example.com/{tenantid}/v2.0", &[signer.jwk(None)], &token).map(drop)
+    };
+    let of = |tenant: &str| format!("https://id.example.com/{tenant}/v2.0");
+    assert_eq!(judge(json!({"iss": of(TENANT_ID), "tid": TENANT_ID})), Ok(()));
+
+    let another = of("99999999-2222-3333-4444-555555555555");
+    for issuer in [another, of("{tenantid}"), ISSUER.to_owned()] {
+        let judged = judge(json!({"iss": issuer, "tid": TENANT_ID}));
+        assert_eq!(judged, Err("the ID token has another `iss`".into()), "{issuer}");
+    }
+    for tenant in [json!(null), json!("../../evil"), json!("{tenantid}"), json!(7)] {
+        let judged = judge(json!({"iss": of("../../evil"), "tid": tenant}));
+        assert_eq!(judged, Err("the ID token names no tenant (`tid`)".into()), "{tenant}");
+    }
+    // Written out, the issuer is what it was: byte for byte.
+    let token = signer.token(json!({"alg": "ES256"}), &changed(json!({"tid": TENANT_ID})));
+    assert!(judge_by(ISSUER, &[signer.jwk(None)], &token).is_ok());
+}
+
+#[test]
 fn a_refreshed_id_token_must_be_of_the_same_person_and_issuer() {
     let signer = Signer::p256();
     let record = OAuthRecord {
@@ -395,4 +424,29 @@ fn a_refreshed_id_token_must_be_of_the_same_person_and_issuer() {
         check(changed(json!({"iss": "x"}))),
         Err("the ID token of the refresh has another `iss`".into())
     );
+}
+
+#[test]
+fn where_the_issuer_has_many_tenants_it_must_be_of_the_same_one() {
+    let signer = Signer::p256();
+    let record = OAuthRecord {
+        id_token_sub: Some("alice".into()),
+        id_token_iss: Some("https://id.example.com/one".into()),
+        issuer: Some("https://id.example.com/any".into()),
+        ..OAuthRecord::default()
+    };
+    let check = |issuer: &str| {
+        let claims = changed(json!({"iss": issuer}));
+        let tokens = TokenSet {
+            access_token: Secret::new("at"),
+            expires_at: None,
+            refresh_token: None,
+            refresh_expires_at: None,
+            scopes: None,
+            id_token: Some(Secret::new(signer.token(json!({"alg": "ES256"}), &claims))),
+        };
+        check_refreshed(&tokens, &record).is_ok()
+    };
+    assert!(check("https://id.example.com/one"));
+    assert!(!check("https://id.example.com/two") && !check("https://id.example.com/any"));
 }
