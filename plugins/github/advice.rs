@@ -1,5 +1,6 @@
 //! What a person is told to do when something only they can give is missing.
 
+use ccproxy_plugin_oauth::login_command;
 use ccproxy_plugin_sdk::{Connection, Error};
 
 use crate::routes::Site;
@@ -8,7 +9,7 @@ use crate::schemas::Settings;
 /// No application of our own is shipped, so a first login needs one. This says all that the second
 /// try needs.
 pub(crate) fn no_client_id(connection: &Connection<Settings>, site: &Site) -> Error {
-    let login = login_command(&connection.label(), &connection.settings);
+    let login = login(connection);
     Error::invalid_config("setting `client_id` is missing: a login needs an OAuth app or GitHub App of yours")
         .with_hint(format!(
             "1. register an app at {registration}\n   \
@@ -29,39 +30,14 @@ pub(crate) fn no_client_secret(connection: &Connection<Settings>) -> Error {
         format!(
             "the device flow needs none: {login} --flow device\n\
          or give the secret: {login} --prompt-secret",
-            login = login_command(&connection.label(), &connection.settings)
+            login = login(connection)
         ),
     )
 }
 
-/// The command that logs this connection in, also before it exists: a failed login stores nothing,
-/// so what was said the first time must be said again.
-fn login_command(label: &str, settings: &Settings) -> String {
-    let mut command = "ccproxy auth login github".to_owned();
-    if label != "github" {
-        command.push_str(&format!(" --connection {label}"));
-    }
-    for (flag, value) in [("client-id", &settings.client_id), ("host", &settings.host)] {
-        if let Some(value) = value {
-            command.push_str(&format!(" --{flag} {value}"));
-        }
-    }
-    command
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ccproxy_plugin_sdk::serde_json::{from_value, json};
-    use pretty_assertions::assert_eq;
-
-    #[test]
-    fn the_command_says_again_what_was_said_and_no_more() {
-        let command = |label, settings| login_command(label, &from_value(settings).unwrap());
-        assert_eq!(command("github", json!({})), "ccproxy auth login github");
-        assert_eq!(
-            command("acme/work", json!({ "host": "ghe.example.com", "client_id": "Iv1.x" })),
-            "ccproxy auth login github --connection acme/work --client-id Iv1.x --host ghe.example.com"
-        );
-    }
+/// The command that logs this connection in, also before it exists.
+fn login(connection: &Connection<Settings>) -> String {
+    let settings = &connection.settings;
+    let flags = [("client-id", &settings.client_id), ("host", &settings.host)];
+    login_command("github", &connection.label(), flags)
 }

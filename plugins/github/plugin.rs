@@ -13,7 +13,7 @@ mod routes;
 mod schemas;
 mod storage;
 
-use ccproxy_plugin_oauth::{AuthorizationRequest, OAuthRecord, Progress};
+use ccproxy_plugin_oauth::{AuthorizationRequest, OAuthRecord, Progress, entered_token};
 use ccproxy_plugin_sdk::{
     Account, Connection, Description, Error, Flow, Host, LoginInput, LoginRequest, Manifest, Provider,
     Secret, Step, export_provider,
@@ -117,7 +117,10 @@ impl Provider for GitHub {
         let site = Site::of(&connection.settings)?;
         let host = site.host().to_owned();
         if let LoginInput::Answer(token) = input {
-            return Ok(Step::Done(GitHubRecord { grant: OAuthRecord::of_token(pasted(&token)?), host }));
+            return Ok(Step::Done(GitHubRecord {
+                grant: OAuthRecord::of_token(entered_token(&token)?),
+                host,
+            }));
         }
         let client = client(connection, &site).await?;
         Ok(match client.resume_login(connection, &state, input).await? {
@@ -140,16 +143,6 @@ impl Provider for GitHub {
             stored.cloned().or_else(|| connection.token_override()).ok_or_else(Error::not_logged_in)?;
         account::of(connection, &site, &token).await
     }
-}
-
-/// A token as typed, piped or pasted: one line. Its prefix is not looked at: Enterprise Server's
-/// and future ones differ.
-fn pasted(token: &Secret) -> Result<Secret, Error> {
-    let token = Secret::new(token.expose().trim());
-    if token.is_field_value() {
-        return Ok(token);
-    }
-    Err(Error::invalid_config("this is not a token: a token is one line without spaces"))
 }
 
 export_provider!(GitHub);

@@ -46,7 +46,7 @@ async fn a_name_that_is_near_nothing_shows_what_there_is() {
     let home = Home::with_config(CORP);
     let error = home.ccproxy(&["auth", "login", "zzz", "--json"]).await.expect_code(3).json_error();
     assert_eq!((&error["schema"], &error["code"]), (&json!("ccproxy.error/1"), &json!("not_found")));
-    for id in ["api-key", "github", "oidc"] {
+    for id in ["api-key", "github", "google", "oidc"] {
         assert!(error["hint"].as_str().unwrap().contains(id), "{error}");
     }
 }

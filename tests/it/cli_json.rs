@@ -188,7 +188,7 @@ async fn the_plugins() {
     let told = document(&home, &["plugin", "list"]).await;
     assert_eq!((members(&told), &told["schema"]), (vec!["plugins", "schema"], &json!("ccproxy.plugins/1")));
     let plugins = told["plugins"].as_array().unwrap();
-    for id in ["api-key", "github", "oidc"] {
+    for id in ["api-key", "github", "google", "oidc"] {
         let plugin = plugins.iter().find(|plugin| plugin["id"] == json!(id)).unwrap();
         assert_eq!(members(plugin), PLUGIN, "{id}");
         assert_eq!(plugin["reason"], Value::Null, "{plugin}");

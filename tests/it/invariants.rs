@@ -121,7 +121,7 @@ fn only_one_room_chooses_a_status_for_a_failure() {
 fn unsafe_code_is_where_it_is_expected() {
     let rooms = ["host/src/plugin/loader.rs"];
     assert_eq!(lines_with("host/src", &["unsafe {", "unsafe impl", "unsafe fn"], &rooms), [""; 0]);
-    for plugin in ["plugins/oidc", "plugins/github", "plugins/api-key"] {
+    for plugin in ["plugins/oidc", "plugins/github", "plugins/google", "plugins/api-key"] {
         assert_eq!(lines_with(plugin, &["unsafe {", "unsafe impl", "unsafe fn"], &[]), [""; 0]);
     }
 }

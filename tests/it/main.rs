@@ -21,6 +21,7 @@ mod client_websocket;
 mod deleted_credential;
 mod docs;
 mod github_quirks;
+mod google_quirks;
 mod harness;
 mod hello_plugin;
 mod hooks;

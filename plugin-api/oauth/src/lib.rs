@@ -15,6 +15,7 @@
 
 pub mod account;
 mod acquire;
+mod advice;
 mod answer;
 mod client;
 mod device;
@@ -35,6 +36,7 @@ mod server;
 mod text;
 
 pub use acquire::{Acquire, Injection, ask_to_log_in};
+pub use advice::{entered_token, login_command};
 pub use client::{ClientAuth, OAuthClient};
 pub use discovery::Discovery;
 pub use endpoint::{BadUrl, Endpoint};

@@ -30,6 +30,17 @@ pub(crate) struct AuthorizationRequest {
 pub(crate) enum Personality {
     OpenId,
     GitHub,
+    Google(GoogleAccess),
+}
+
+/// For how long a client of Google's asks; a refresh token hangs on it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum GoogleAccess {
+    Online,
+    /// A refresh token with the first consent only.
+    Offline,
+    /// `prompt=consent`: a refresh token every time.
+    OfflineWithConsent,
 }
 
 /// An authorization code and what it stands for.
@@ -126,7 +137,11 @@ pub(crate) fn decision(state: &mut State, context: Context<'_>) -> Reply {
 }
 
 fn approve(state: &mut State, issuer: &str, request: AuthorizationRequest, user: &str) -> Reply {
-    let code = random(if request.personality == Personality::GitHub { "" } else { "sbxac_" });
+    let code = random(match request.personality {
+        Personality::GitHub => "",
+        Personality::Google(_) => "4/0",
+        Personality::OpenId => "sbxac_",
+    });
     let now = SystemTime::now();
     let redirect = request.redirect(issuer, &[("code", &code)]);
     let subject = user.to_owned();
@@ -148,7 +163,7 @@ impl AuthorizationRequest {
         if let Some(state) = &self.state {
             url.query_pairs_mut().append_pair("state", state);
         }
-        // RFC 9207; GitHub has no issuer.
+        // RFC 9207; GitHub has no issuer, Google does not say.
         if self.personality == Personality::OpenId {
             url.query_pairs_mut().append_pair("iss", issuer);
         }

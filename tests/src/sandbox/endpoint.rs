@@ -13,7 +13,7 @@ use super::authority::{Authority, State};
 use super::faults::{Fault, Late};
 use super::log::{Entry, Open};
 use super::reply::Reply;
-use super::{authorize, control, device, discovery, github, inspect, token};
+use super::{authorize, control, device, discovery, github, google, inspect, token};
 use crate::params::Params;
 use crate::server::{Body, Cut};
 
@@ -72,6 +72,13 @@ pub enum Endpoint {
     GithubUser,
     GithubEmails,
     GithubRepos,
+    GoogleAuthorize,
+    GoogleToken,
+    GoogleDeviceCode,
+    GoogleDevicePage,
+    GoogleRevoke,
+    GoogleCerts,
+    GoogleUserinfo,
 }
 
 impl Endpoint {
@@ -86,7 +93,7 @@ impl Endpoint {
             ("POST", "/token") => Self::Token,
             ("POST", "/device_authorization") => Self::DeviceAuthorization,
             ("GET", "/device") => Self::DevicePage,
-            ("POST", "/device/approve" | "/github/login/device") => Self::DeviceDecision,
+            ("POST", "/device/approve" | "/github/login/device" | "/google/device") => Self::DeviceDecision,
             ("POST", "/revoke") => Self::Revoke,
             ("POST", "/introspect") => Self::Introspect,
             ("GET" | "POST", "/userinfo") => Self::Userinfo,
@@ -97,12 +104,19 @@ impl Endpoint {
             ("GET", "/github/api/v3/user") => Self::GithubUser,
             ("GET", "/github/api/v3/user/emails") => Self::GithubEmails,
             ("GET", "/github/api/v3/user/repos") => Self::GithubRepos,
+            ("GET", "/google/o/oauth2/v2/auth") => Self::GoogleAuthorize,
+            ("POST", "/google/token") => Self::GoogleToken,
+            ("POST", "/google/device/code") => Self::GoogleDeviceCode,
+            ("GET", "/google/device") => Self::GoogleDevicePage,
+            ("POST", "/google/revoke") => Self::GoogleRevoke,
+            ("GET", "/google/oauth2/v3/certs") => Self::GoogleCerts,
+            ("GET" | "POST", "/google/oauth2/v3/userinfo") => Self::GoogleUserinfo,
             _ => return None,
         })
     }
 
     pub(crate) fn is_token(self) -> bool {
-        matches!(self, Self::Token | Self::GithubToken)
+        matches!(self, Self::Token | Self::GithubToken | Self::GoogleToken)
     }
 }
 
@@ -187,5 +201,12 @@ fn dispatch(endpoint: Endpoint, state: &mut State, context: Context<'_>) -> Repl
         Endpoint::GithubUser => github::user(state, context),
         Endpoint::GithubEmails => github::emails(state, context),
         Endpoint::GithubRepos => github::repos(state, context),
+        Endpoint::GoogleAuthorize => google::authorize(state, context),
+        Endpoint::GoogleToken => google::token(state, context),
+        Endpoint::GoogleDeviceCode => google::device_code(state, context),
+        Endpoint::GoogleDevicePage => device::page(context.call, "/google/device"),
+        Endpoint::GoogleRevoke => google::revoke(state, context),
+        Endpoint::GoogleCerts => discovery::jwks(state),
+        Endpoint::GoogleUserinfo => google::userinfo(state, context),
     }
 }

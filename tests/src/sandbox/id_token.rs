@@ -45,7 +45,16 @@ pub(crate) fn sign(
     access_token: &str,
     mutation: Option<Mutation>,
 ) -> String {
-    let mut claims = claims(issuer, grant, access_token);
+    sign_claims(keys, algorithm, claims(issuer, grant, access_token), mutation)
+}
+
+/// Signs claims, with what is wrong on purpose.
+pub(crate) fn sign_claims(
+    keys: &SigningKeys,
+    algorithm: Algorithm,
+    mut claims: Value,
+    mutation: Option<Mutation>,
+) -> String {
     if let Some(mutation) = mutation {
         falsify(&mut claims, mutation);
     }
@@ -65,7 +74,8 @@ pub(crate) fn sign(
     }
 }
 
-fn claims(issuer: &str, grant: &Grant, access_token: &str) -> Value {
+/// The claims of a grant's ID token.
+pub(crate) fn claims(issuer: &str, grant: &Grant, access_token: &str) -> Value {
     let now = seconds(SystemTime::now());
     let mut claims = json!({
         "iss": issuer,

@@ -91,6 +91,8 @@ pub struct Counts {
     pub token: BTreeMap<String, u64>,
     /// The same for GitHub's token endpoint.
     pub github_token: BTreeMap<String, u64>,
+    /// The same for Google's token endpoint.
+    pub google_token: BTreeMap<String, u64>,
     /// Requests that arrived, by endpoint.
     pub requests: BTreeMap<Endpoint, u64>,
     /// Spent refresh tokens that came back.
@@ -105,10 +107,10 @@ impl Counts {
         self.token.get(grant_type).copied().unwrap_or_default()
     }
 
-    /// Refreshes that arrived, at either server.
+    /// Refreshes that arrived, at any of the servers.
     pub fn refreshes(&self) -> u64 {
-        self.token_requests("refresh_token")
-            + self.github_token.get("refresh_token").copied().unwrap_or_default()
+        let of = |counts: &BTreeMap<String, u64>| counts.get("refresh_token").copied().unwrap_or_default();
+        of(&self.token) + of(&self.github_token) + of(&self.google_token)
     }
 }
 
@@ -130,6 +132,7 @@ impl Log {
         if entry.endpoint.is_token() {
             let by_grant = match entry.endpoint {
                 Endpoint::GithubToken => &mut self.counts.github_token,
+                Endpoint::GoogleToken => &mut self.counts.google_token,
                 _ => &mut self.counts.token,
             };
             *by_grant.entry(entry.grant_type.clone().unwrap_or_default()).or_default() += 1;

@@ -1,8 +1,9 @@
 //! The sandbox: an authorization server and a recording upstream on loopback.
 //!
-//! At the issuer lives a generic OpenID provider; under `/github` the same grants speak GitHub's dialect. It is
-//! scripted under `/_sandbox/` (JSON) or through the methods of [`Sandbox`]. Secrets it hands out begin with
-//! `sbxat_`, `sbxrt_`, `sbxac_`, `sbxdc_` (or GitHub's `gho_`, `ghu_`, `ghr_`), so a test can search for leaks.
+//! At the issuer lives a generic OpenID provider; under `/github` and `/google` the same grants speak those
+//! dialects. It is scripted under `/_sandbox/` (JSON) or through the methods of [`Sandbox`]. Secrets it hands out
+//! begin with `sbxat_`, `sbxrt_`, `sbxac_`, `sbxdc_` (GitHub's with `gho_`, `ghu_`, `ghr_`, Google's with `ya29.`,
+//! `1//`), so a test can search for leaks.
 //!
 //! It is never the only proof of a flow: the flows run against a certified server as well.
 
@@ -15,6 +16,7 @@ mod discovery;
 mod endpoint;
 mod faults;
 mod github;
+mod google;
 mod id_token;
 mod inspect;
 mod keys;
@@ -107,6 +109,11 @@ impl Sandbox {
     /// Base of GitHub's API (`api_url`).
     pub fn github_api(&self) -> String {
         format!("{}/github/api/v3", self.issuer())
+    }
+
+    /// Base of all of Google's endpoints (`authority`), and the issuer of its ID tokens.
+    pub fn google(&self) -> String {
+        format!("{}{}", self.issuer(), google::BASE)
     }
 
     /// Base of the recording upstream.
@@ -231,6 +238,7 @@ impl Sandbox {
             "issuer": self.issuer(),
             "github": self.github(),
             "github_api": self.github_api(),
+            "google": self.google(),
             "upstream": self.upstream(),
         });
         if self.tls.is_some() {

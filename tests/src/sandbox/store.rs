@@ -91,6 +91,11 @@ impl Store {
         family
     }
 
+    /// Whether a person has let a client in before.
+    pub(crate) fn has_grant(&self, client: &str, subject: &str) -> bool {
+        self.grants.values().any(|grant| grant.client == client && grant.subject == subject && !grant.revoked)
+    }
+
     pub(crate) fn grant(&self, family: Family) -> &Grant {
         self.grants.get(&family).expect("a family exists as long as the store")
     }

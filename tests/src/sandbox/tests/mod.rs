@@ -4,6 +4,7 @@ mod clients;
 mod device;
 mod faults;
 mod github;
+mod google;
 mod openid;
 mod rotation;
 
