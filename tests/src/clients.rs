@@ -24,6 +24,19 @@ pub async fn python(
     finished
 }
 
+/// Runs a program of `tests/parts/clients/` with Node and the client libraries beside it.
+pub async fn node(home: &Home, script: &str, env: &[(impl AsRef<OsStr>, impl AsRef<OsStr>)]) -> Finished {
+    let mut command = home.command(parts::system_program("node"));
+    command.arg(parts::script(&format!("clients/{script}")));
+    command.envs(env.iter().map(|(name, value)| (name, value)));
+    Program::spawn(command).finish().await
+}
+
+/// A program that a Python package installs, such as `http` of httpie.
+pub fn python_program(name: &str) -> PathBuf {
+    parts::python().with_file_name(name)
+}
+
 /// The variables that `ccproxy env NAME` prints, as a shell has them that evaluates what is printed.
 pub async fn environment(home: &Home, name: &str) -> Vec<(String, String)> {
     let printed = home.ccproxy(&["env", name]).await.expect_success().stdout;

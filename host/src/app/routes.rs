@@ -163,6 +163,7 @@ fn policy(route: &RouteConfig) -> Policy {
             config::Cookies::Pass => Cookies::Pass,
         },
         rewrite: Rewrite { location: rewrites("location"), link: rewrites("link") },
+        rewrite_json: route.rewrite_json.as_slice().into(),
         http2: route.http2.unwrap_or(false),
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::{Instant, Sleep};
 use super::head::clean_trailers;
 use super::observe::Record;
 use super::pool::Lease;
+use crate::respond::JsonLinks;
 
 /// A response that stays silent this long is dead. Longer than any model thinks between two tokens.
 pub(super) const IDLE: Duration = Duration::from_secs(5 * 60);
@@ -41,16 +42,25 @@ pub(super) enum BodyError {
 pub(super) struct RelayedBody {
     incoming: Incoming,
     pass_trailers: bool,
+    /// Links in it that lead to us; normally it is not looked into.
+    links: Option<JsonLinks>,
     idle: IdleTimer,
     lease: Option<Lease>,
     record: Option<Record>,
 }
 
 impl RelayedBody {
-    pub(super) fn new(incoming: Incoming, lease: Lease, record: Record, pass_trailers: bool) -> Self {
+    pub(super) fn new(
+        incoming: Incoming,
+        lease: Lease,
+        record: Record,
+        pass_trailers: bool,
+        links: Option<JsonLinks>,
+    ) -> Self {
         let mut body = Self {
             incoming,
             pass_trailers,
+            links,
             idle: IdleTimer::default(),
             lease: Some(lease),
             record: Some(record),
@@ -93,14 +103,33 @@ impl RelayedBody {
                         Ok(_) => continue,
                         Err(frame) => frame,
                     };
+                    let Some(frame) = self.with_our_links(frame) else { continue };
                     if let (Some(data), Some(record)) = (frame.data_ref(), &mut self.record) {
                         record.count(data.len());
                     }
                     return Poll::Ready(Some(Ok(frame)));
                 }
+                // It ended within a link: what was held back goes out as it came.
+                Poll::Ready(None) if self.links.is_some() => {
+                    let rest = self.links.take().map(|mut links| links.rest()).unwrap_or_default();
+                    if !rest.is_empty() {
+                        return Poll::Ready(Some(Ok(Frame::data(rest.into()))));
+                    }
+                }
                 Poll::Ready(other) => return Poll::Ready(other.map(|end| end.map_err(BodyError::from))),
             }
         }
+    }
+
+    /// The frame as the client gets it; nothing if all of it is held back.
+    fn with_our_links(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let Some(links) = &mut self.links else { return Some(frame) };
+        let Some(data) = frame.data_ref() else { return Some(frame) };
+        let mut piece = links.piece(data);
+        if self.incoming.is_end_stream() {
+            piece.extend(links.rest());
+        }
+        (!piece.is_empty()).then(|| Frame::data(piece.into()))
     }
 }
 
@@ -145,6 +174,7 @@ impl Body for ReplyBody {
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Relayed(body) if body.links.is_some() => SizeHint::default(),
             Self::Relayed(body) => body.incoming.size_hint(),
         }
     }

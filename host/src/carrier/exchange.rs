@@ -22,7 +22,7 @@ use crate::message::{ResponseHead, Via};
 use crate::model::UnixMillis;
 use crate::proxy::{Decision, subject};
 use crate::refusal::Refusal;
-use crate::respond::{REQUEST_ID_FIELD, Rejection, ResponsePlan, problem, rejection, relay};
+use crate::respond::{JsonLinks, REQUEST_ID_FIELD, Rejection, ResponsePlan, problem, rejection, relay};
 use crate::route::Route;
 use crate::upstream::connect::Protocol;
 
@@ -170,6 +170,8 @@ impl Forwarding<'_> {
             )),
             false => None,
         };
+        let links =
+            relay.json_links.then(|| JsonLinks::new(&plan.client(), &plan.to.base, &plan.route.policy));
         let mut relayed = Response::new(());
         *relayed.status_mut() = head.status;
         *relayed.headers_mut() = head::relayed(&head.headers, relay);
@@ -177,6 +179,7 @@ impl Forwarding<'_> {
             head: relayed,
             body,
             lease: answer.lease,
+            links,
             pass_trailers: both_http2,
             upgrades,
         })))
@@ -201,6 +204,7 @@ struct Relayed {
     head: Response<()>,
     body: Incoming,
     lease: Lease,
+    links: Option<JsonLinks>,
     pass_trailers: bool,
     upgrades: Option<(OnUpgrade, OnUpgrade)>,
 }
@@ -212,7 +216,7 @@ impl Relayed {
             if is_event_stream(&response) {
                 record.stream_started();
             }
-            let body = RelayedBody::new(self.body, self.lease, record, self.pass_trailers);
+            let body = RelayedBody::new(self.body, self.lease, record, self.pass_trailers, self.links);
             *response.body_mut() = ReplyBody::Relayed(Box::new(body));
             return response;
         };

@@ -92,6 +92,9 @@ pub(super) fn upstream_request<B>(
         }
         Protocol::Http1 | Protocol::Http2 => {}
     }
+    if hop.uncompressed {
+        headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+    }
     for (name, value) in &credential.fields {
         headers.insert(name.clone(), value.clone());
     }
@@ -112,6 +115,8 @@ pub(super) struct Hop {
     pub(super) protocol: Protocol,
     pub(super) websocket: bool,
     pub(super) te_trailers: bool,
+    /// Whether the response must come without a content coding.
+    pub(super) uncompressed: bool,
 }
 
 /// HTTP/2 carries scheme and authority in the request; both come from configuration.

@@ -88,6 +88,7 @@ impl Sending<'_> {
             protocol,
             websocket: self.plan.admitted.websocket,
             te_trailers: self.plan.admitted.te_trailers,
+            uncompressed: self.plan.route.policy.reads_bodies(),
         };
         let outgoing = self.plan.outgoing(self.fields, credential);
         upstream_request(

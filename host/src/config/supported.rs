@@ -46,10 +46,6 @@ impl Config {
                 let what = format!("a listener of its own for the route `{name}`");
                 refuse(&["routes", name.as_str(), "listen"], what, "reach the route by its path");
             }
-            if !route.rewrite_json.is_empty() {
-                let what = format!("`rewrite_json` of the route `{name}`");
-                refuse(&["routes", name.as_str(), "rewrite_json"], what, "leave it out");
-            }
         }
         ConfigError::check_unsupported(missing)
     }

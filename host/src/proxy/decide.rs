@@ -101,6 +101,10 @@ fn forward<'a>(
     if route.policy.cookies == Cookies::Drop {
         remove(head.fields, &mut fields, b"cookie");
     }
+    if route.policy.reads_bodies() {
+        // The carrier asks for the body as it is: what is compressed cannot be read.
+        remove(head.fields, &mut fields, b"accept-encoding");
+    }
     Decision::Forward(RequestPlan { route, to, admitted, rest, mount, fields })
 }
 

@@ -5,6 +5,7 @@ mod problem;
 mod rejection;
 mod relay;
 mod rewrite;
+mod rewrite_json;
 
 use bytes::Bytes;
 
@@ -12,6 +13,7 @@ pub use own::{index, live, missing_slash, preflight, ready};
 pub use problem::{Subject, problem};
 pub use rejection::{Rejection, rejection};
 pub use relay::{Client, Relay, ResponsePlan, relay};
+pub use rewrite_json::JsonLinks;
 
 /// A reply of ours, ready for any carrier. `ccproxy-request-id` is the carrier's to add.
 #[derive(Clone, Debug, PartialEq, Eq)]

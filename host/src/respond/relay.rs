@@ -1,6 +1,7 @@
 //! The plan for relaying an upstream response: fields gone, fields rewritten, fields added.
 
 use super::rewrite::{self, Links};
+use super::rewrite_json;
 use super::{ERROR_FIELD, REQUEST_ID_FIELD};
 use crate::credential::Prepared;
 use crate::message::{
@@ -43,6 +44,8 @@ pub struct Relay {
     pub fields: FieldSet,
     /// Fields to add. Empty, and without an allocation, for most responses.
     pub added: Vec<(&'static str, Vec<u8>)>,
+    /// Whether links in the body are rewritten: [`super::JsonLinks`].
+    pub json_links: bool,
 }
 
 /// Statements about an origin, and ours is not the upstream's: HSTS would break every other service on
@@ -64,13 +67,22 @@ pub fn relay(
     if head.fields.len() > FieldSet::CAPACITY || !(200..600).contains(&head.status) && head.status != 101 {
         return ResponsePlan::Fail(Refusal::UpstreamProtocol);
     }
-    let mut plan = Relay { fields: FieldSet::default(), added: Vec::new() };
+    let mut plan = Relay {
+        fields: FieldSet::default(),
+        added: Vec::new(),
+        json_links: rewrite_json::applies(head, policy),
+    };
     let reframed = head.fields.iter().any(|field| field.is("transfer-encoding"));
     for (index, field) in head.fields.iter().enumerate() {
         let length = !reframed && field.is("content-length");
         if (length || !stays_behind(field, policy)) && !reveals(field.value, credential) {
             plan.fields.insert(index);
         }
+    }
+    if plan.json_links {
+        let stale =
+            head.fields.iter().enumerate().filter(|(_, field)| rewrite_json::is_about_the_bytes(field));
+        stale.for_each(|(index, _)| plan.fields.remove(index));
     }
     remove_nominated(head.fields, &mut plan.fields);
     rewrite_links(head.fields, &mut plan, client, base, policy);

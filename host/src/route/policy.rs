@@ -1,6 +1,7 @@
 //! How the requests on one route are treated.
 
 use std::str::FromStr;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The settings of a route that are not about where it leads.
@@ -14,6 +15,8 @@ pub struct Policy {
     pub cookies: Cookies,
     /// Which response fields are rewritten to lead back here.
     pub rewrite: Rewrite,
+    /// Members of JSON bodies whose links are rewritten, too; normally none.
+    pub rewrite_json: Arc<[String]>,
     /// Cleartext HTTP/2 by prior knowledge, for a loopback upstream. Over TLS ALPN decides.
     pub http2: bool,
 }
@@ -25,8 +28,16 @@ impl Default for Policy {
             methods: Methods::default(),
             cookies: Cookies::Drop,
             rewrite: Rewrite::default(),
+            rewrite_json: Arc::default(),
             http2: false,
         }
+    }
+}
+
+impl Policy {
+    /// Whether response bodies are looked into, which takes bodies that are not compressed.
+    pub fn reads_bodies(&self) -> bool {
+        !self.rewrite_json.is_empty()
     }
 }
 

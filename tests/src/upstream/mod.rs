@@ -16,12 +16,14 @@
 //! | `/trailers` | a body and trailers |
 //! | `/close` | the connection closes without an answer |
 //! | `/openai/v1/...`, `/anthropic/v1/...`, `/hf/api/...` | what those SDKs expect, for a key that is good |
+//! | `/graph/v1.0/...`, `/drive/v3/...`, `/pypi/legacy/` | the same, of APIs that page and take uploads |
 //! | `/git/REPOSITORY/...` | git over HTTP, for a token that is good |
 //! | anything else | the echo: method, path, query, fields, body digest, token state |
 
 mod echo;
 mod git;
 mod links;
+mod pages;
 mod recorder;
 mod stream;
 mod vendors;
@@ -77,6 +79,7 @@ pub(crate) async fn answer(
         ("trailers", _) => Ok(stream::trailers()),
         ("close", _) => Err(Cut),
         ("openai" | "anthropic" | "hf", _) => vendors::answer(request, state).await,
+        ("graph" | "drive" | "pypi", _) => pages::answer(&base, request, state).await,
         ("git", _) => match recorder.git_root() {
             Some(root) => git::answer(root, request, state).await,
             None => Ok(status("404", None)),

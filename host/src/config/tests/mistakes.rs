@@ -165,7 +165,6 @@ fn what_is_not_built_is_refused_as_unsupported() {
         ("[storage]\nbackend = \"keyring\"", "`storage.backend` = keyring"),
         ("[storage]\nbackend = \"postgres\"", "`storage.backend` = postgres"),
         (&format!("{routes}listen = \"127.0.0.1:8471\""), "a listener of its own for the route `r`"),
-        (&format!("{routes}rewrite_json = [\"@odata.nextLink\"]"), "`rewrite_json` of the route `r`"),
     ] {
         let error = Home::with(text).load().check_supported().unwrap_err();
         assert_eq!(Fault::from(error.clone()).code, Code::Unsupported, "{text}");
