@@ -160,8 +160,9 @@ async fn the_variables_of_a_tool() {
     assert_eq!(told.json_error()["code"], json!("not_found"), "no variable points a tool at it");
 }
 
-const PLUGIN: [&str; 19] = [
+const PLUGIN: [&str; 21] = [
     "abi",
+    "broken_since",
     "description",
     "events",
     "events_dropped",
@@ -178,6 +179,7 @@ const PLUGIN: [&str; 19] = [
     "sha256",
     "state",
     "target",
+    "tried_again_at",
     "trust",
     "version",
 ];
@@ -186,7 +188,9 @@ const PLUGIN: [&str; 19] = [
 async fn the_plugins() {
     let home = Home::new();
     let told = document(&home, &["plugin", "list"]).await;
-    assert_eq!((members(&told), &told["schema"]), (vec!["plugins", "schema"], &json!("ccproxy.plugins/1")));
+    let shape = vec!["images", "plugins", "schema"];
+    assert_eq!((members(&told), &told["schema"]), (shape, &json!("ccproxy.plugins/1")));
+    assert_eq!(told["images"], json!({ "mapped": 0, "limit": 128, "alarm": false }));
     let plugins = told["plugins"].as_array().unwrap();
     for id in ["api-key", "github", "google", "oidc"] {
         let plugin = plugins.iter().find(|plugin| plugin["id"] == json!(id)).unwrap();

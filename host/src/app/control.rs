@@ -93,8 +93,8 @@ impl Control for Serving {
     fn trust<'a>(&'a self, file: &'a str) -> Answer<'a> {
         Box::pin(async move {
             let trusted = self.app.registry().trust_and_load(Path::new(file)).await;
-            let entry = trusted.map_err(|refusal| refusal.fault(file))?;
-            self.rebuild_routes().await?;
+            let (entry, changed) = trusted.map_err(|refusal| refusal.fault(file))?;
+            self.follow_plugins(&changed).await?;
             Ok(plugin_document(&entry))
         })
     }

@@ -185,7 +185,7 @@ impl Directory {
             fault.hint = first.hint.clone();
             return Err(fault);
         }
-        plugin.describe(&connection).await
+        self.registry.describe(&plugin, &connection).await
     }
 
     /// Every connection with its settings.

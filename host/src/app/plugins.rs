@@ -2,12 +2,18 @@
 
 use serde_json::{Value, json};
 
+use crate::model::UnixMillis;
 use crate::plugin::{Entry, Registry};
 
 /// Every plugin file and what became of it: `ccproxy.plugins/1`.
 pub fn plugins_document(registry: &Registry) -> Value {
     let plugins: Vec<Value> = registry.entries().iter().map(plugin_document).collect();
-    json!({ "schema": "ccproxy.plugins/1", "plugins": plugins })
+    let images = registry.images();
+    json!({
+        "schema": "ccproxy.plugins/1",
+        "plugins": plugins,
+        "images": { "mapped": images.mapped(), "limit": images.limit(), "alarm": images.is_alarming() },
+    })
 }
 
 /// One plugin file.
@@ -32,6 +38,8 @@ pub fn plugin_document(entry: &Entry) -> Value {
         "pinned_at": entry.pin.as_ref().map(|pin| &pin.pinned_at),
         "reason": entry.reason,
         "hint": entry.hint,
+        "broken_since": entry.trouble.as_ref().map(|trouble| UnixMillis::rfc3339(trouble.since)),
+        "tried_again_at": entry.trouble.as_ref().map(|trouble| UnixMillis::rfc3339(trouble.until)),
         "events_dropped": entry.events_dropped,
     })
 }

@@ -16,7 +16,7 @@ use crate::fault::{Code, Fault};
 use crate::guard::{Access, Guard};
 use crate::hook::{Event, HookSink as _, Hooks, Kind, log_events};
 use crate::model::{ConnectionId, CredentialKey, Target};
-use crate::plugin::{Authenticated, Registry};
+use crate::plugin::{Authenticated, Changed, Registry};
 use crate::proxy::{BindError, ListenerSpec, ListenerUrl, Proxy, ProxyConfig, Rules, Running};
 use crate::route::{Forward, RouteTable};
 use crate::upstream::Base;
@@ -95,7 +95,7 @@ impl App {
         })?;
         self.emit(Kind::AppStartup, |event| event.with("version", env!("CARGO_PKG_VERSION")));
         log_events(&self.hooks, &Handle::current());
-        let listeners = tokio::spawn(tell_plugins(self.hooks.clone(), Arc::clone(&self.directory.registry)));
+        let listeners = tell_plugins(&self.hooks, Arc::clone(&self.directory.registry));
         self.registry().load_all().await;
         self.check_settings()?;
 
@@ -178,6 +178,18 @@ impl Serving {
     }
 }
 
+impl Serving {
+    /// Takes over that plugins came, went or were replaced: their connections are tried again, with the
+    /// tokens they have, and have the routes that the plugins say.
+    pub(super) async fn follow_plugins(&self, changed: &Changed) -> Result<(), Fault> {
+        let connections = self.app.directory.connections();
+        for (id, _) in connections.iter().filter(|(_, own)| changed.contains(&own.provider)) {
+            self.app.credentials.forgive(id);
+        }
+        self.rebuild_routes().await
+    }
+}
+
 /// For requests that a plugin makes with a connection's own credential.
 impl Authenticated for Serving {
     fn upstreams(&self, connection: &ConnectionId) -> Vec<Base> {
@@ -246,26 +258,27 @@ impl Attached {
     }
 }
 
-/// Hands events to the plugins that declared them. A plugin does not hear what it emitted itself.
-async fn tell_plugins(hooks: Hooks, registry: Arc<Registry>) {
-    let wanted = registry.subscriptions();
-    if wanted == 0 {
-        return;
-    }
-    let mut events = hooks.subscribe(wanted, PLUGIN_EVENTS);
-    while let Some(notice) = events.recv().await {
-        let kind = notice.event.kind;
-        let emitter = notice.event.provider.as_deref().filter(|_| kind == Kind::CustomEvent);
-        registry.deliver(kind, emitter, &notice.document);
-    }
+/// Hands events to the plugins that declared them, to one that comes later from then on. A plugin does
+/// not hear what it emitted itself.
+fn tell_plugins(hooks: &Hooks, registry: Arc<Registry>) -> JoinHandle<()> {
+    let mut events = hooks.subscribe(0, PLUGIN_EVENTS);
+    let tuner = events.tuner();
+    registry.tune(move |kinds| tuner.listen_to(kinds));
+    tokio::spawn(async move {
+        while let Some(notice) = events.recv().await {
+            let kind = notice.event.kind;
+            let emitter = notice.event.provider.as_deref().filter(|_| kind == Kind::CustomEvent);
+            registry.deliver(kind, emitter, &notice.document);
+        }
+    })
 }
 
-/// Takes over plugin files and pins that changed: a connection whose plugin came back has its route.
+/// Takes over plugin files and pins that changed, for as long as the host serves.
 async fn follow_plugins(serving: Arc<Serving>) {
     let mut watch = serving.app.directory.registry.watch();
     loop {
-        watch.changed().await;
-        if let Err(fault) = serving.rebuild_routes().await {
+        let changed = watch.changed().await;
+        if let Err(fault) = serving.follow_plugins(&changed).await {
             tracing::warn!(error = %fault, "the routes stay as they were");
         }
     }

@@ -134,6 +134,17 @@ impl Book {
         self.slots_of(id).for_each(Slot::clear);
     }
 
+    /// Forgets that a login ever failed, and nothing else: what was put off is due at `now`.
+    pub(super) fn forgive(&mut self, id: &ConnectionId, now: Due) {
+        let login = self.login(id);
+        let troubled = login.backoff.failures() > 0;
+        login.backoff.reset();
+        for slot in self.slots_of(id).filter(|slot| troubled || slot.backoff.failures() > 0) {
+            slot.backoff.reset();
+            slot.due = slot.due.map(|_| now);
+        }
+    }
+
     /// Nobody calls while a provider or a key is left alone.
     pub(super) fn blocked(&mut self, key: &CredentialKey, now: Instant) -> Option<Fault> {
         let login = self.login(&key.connection).backoff.blocked(now);

@@ -148,6 +148,13 @@ impl Credentials {
         self.0.wake.notify_one();
     }
 
+    /// Forgets the failures of a connection, and keeps its tokens: its plugin was replaced or is back.
+    pub fn forgive(&self, id: &ConnectionId) {
+        let now = self.0.moment().after(Duration::ZERO);
+        self.0.book().forgive(id, now);
+        self.0.wake.notify_one();
+    }
+
     /// What `auth status` adds to the stored record.
     pub fn status(&self, id: &ConnectionId) -> Live {
         let unsaved = self.0.vault.is_unsaved(id);

@@ -61,6 +61,12 @@ pub struct Notice {
     pub event: Event,
 }
 
+/// Changes what a subscription listens to.
+pub struct Tuner {
+    number: u64,
+    audience: Arc<Audience>,
+}
+
 /// A place in the audience, until dropped.
 pub struct Subscription {
     number: u64,
@@ -128,7 +134,19 @@ impl Subscription {
         self.notices.recv().await
     }
 
-    /// Listens to these kinds from now on instead.
+    /// For one who decides what this subscription listens to.
+    pub fn tuner(&self) -> Tuner {
+        Tuner { number: self.number, audience: Arc::clone(&self.audience) }
+    }
+
+    /// Events this subscriber was too slow for.
+    pub fn dropped(&self) -> u64 {
+        self.dropped.load(Relaxed)
+    }
+}
+
+impl Tuner {
+    /// Has the subscription listen to these kinds from now on. One that has ended stays so.
     pub fn listen_to(&self, kinds: u64) {
         let mut seats = self.audience.seats();
         let seat = seats.taken.iter_mut().find(|seat| seat.number == self.number);
@@ -136,11 +154,6 @@ impl Subscription {
             seat.kinds = kinds;
         }
         self.audience.count(&seats);
-    }
-
-    /// Events this subscriber was too slow for.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.load(Relaxed)
     }
 }
 
@@ -224,7 +237,7 @@ mod tests {
         );
         drop(one);
         assert!(hooks.wants(Kind::AppReady) && !hooks.wants(Kind::AppStartup));
-        two.listen_to(Kind::AppShutdown.bit());
+        two.tuner().listen_to(Kind::AppShutdown.bit());
         assert!(hooks.wants(Kind::AppShutdown) && !hooks.wants(Kind::AppReady));
         drop(two);
         assert!(!hooks.wants(Kind::AppShutdown));

@@ -8,7 +8,7 @@ mod document;
 mod event;
 mod log;
 
-pub use bus::{Hooks, Notice, Subscription};
+pub use bus::{Hooks, Notice, Subscription, Tuner};
 pub use document::SCHEMA;
 pub use event::{Event, Kind};
 pub use log::log_events;

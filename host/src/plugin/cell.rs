@@ -14,7 +14,7 @@ use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{sleep, timeout};
 
-use super::health::{Condition, Health, Limits};
+use super::health::{Condition, Health, Limits, Trouble};
 use crate::fault::{Code, Fault};
 use crate::model::Name;
 
@@ -66,6 +66,11 @@ impl Cell {
         self.health.condition()
     }
 
+    /// Why it is not called, if it is not.
+    pub(super) fn trouble(&self) -> Option<Trouble> {
+        self.health.trouble()
+    }
+
     /// Runs `job` on the cell. Dropping the future drops the job, at its next await.
     pub(super) async fn call<T, F>(
         &self,
@@ -86,7 +91,7 @@ impl Cell {
         };
         let outcome = tokio::select! {
             done = work => done,
-            () = self.stalls() => return Err(self.failed(format!("does not answer (during `{what}`)"))),
+            () = self.stalls(what) => return Err(self.failed(format!("does not answer (during `{what}`)"))),
             () = sleep(limit) => {
                 let late = format!("plugin `{}` did not finish `{what}` within {} s", self.id, limit.as_secs_f32());
                 return Err(Fault::new(Code::Timeout, late));
@@ -96,10 +101,10 @@ impl Cell {
             let why = if gone.is_cancelled() { "is stopped" } else { "broke" };
             Err(self.failed(format!("{why} (during `{what}`)")))
         });
-        if let Err(fault) = &result
-            && fault.code == Code::PluginFailed
-        {
-            self.health.panicked();
+        match &result {
+            Err(fault) if fault.code == Code::PluginFailed => self.health.panicked(&fault.message),
+            Err(fault) if fault.code == Code::Timeout => {}
+            Ok(_) | Err(_) => self.health.worked(),
         }
         result
     }
@@ -130,13 +135,13 @@ impl Cell {
             }
             Condition::Quarantined { left } => {
                 let fault = self.failed("panicked too often and is in quarantine".into());
-                Err(fault.retry_after(Some(left)))
+                Err(fault.retry_after(Some(left)).hint("ccproxy plugin list"))
             }
         }
     }
 
     /// Completes when the thread does not answer. Costs nothing while nobody waits.
-    async fn stalls(&self) {
+    async fn stalls(&self, during: &str) {
         loop {
             sleep(self.health.limits().beat).await;
             let (answer, answered) = oneshot::channel();
@@ -147,7 +152,7 @@ impl Cell {
                 let _ = answer.send(());
             });
             if timeout(self.health.limits().stall, answered).await.is_err() {
-                self.health.stalled();
+                self.health.stalled(during);
                 return;
             }
         }

@@ -1,5 +1,6 @@
 //! Finding plugin files, without running or trusting any.
 
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +28,7 @@ pub(super) struct Place {
 pub(super) struct Found {
     /// As found, symbolic links not resolved.
     pub(super) path: PathBuf,
-    /// From the manifest; from the file name if that is unreadable.
+    /// From the manifest; if that is unreadable, what it is known as, or from the file name.
     pub(super) id: Option<Name>,
     /// Or why it cannot be loaded.
     pub(super) manifest: Result<Arc<Manifest>, Refusal>,
@@ -49,8 +50,11 @@ pub(super) fn places(given: &[PathBuf], executable: Option<&Path>) -> Vec<Place>
     places
 }
 
+/// Files that are known as plugins: those that serve. Half copied, such a file is still that plugin's.
+pub(super) type Known = BTreeMap<PathBuf, Name>;
+
 /// Every plugin file in these places, in their order. A file or directory met twice counts once.
-pub(super) fn discover(places: &[Place]) -> Vec<Found> {
+pub(super) fn discover(places: &[Place], known: &Known) -> Vec<Found> {
     let mut seen = Vec::new();
     let mut found = Vec::new();
     for place in places {
@@ -59,7 +63,7 @@ pub(super) fn discover(places: &[Place]) -> Vec<Found> {
             if seen.contains(&real) {
                 continue;
             }
-            if let Some(plugin) = look(path, &real, &place.directory) {
+            if let Some(plugin) = look(path, &real, &place.directory, known) {
                 seen.push(real);
                 found.push(plugin);
             }
@@ -82,13 +86,14 @@ fn shared_objects(place: &Place) -> Vec<PathBuf> {
 }
 
 /// What a file is; `None` if it has nothing to do with us.
-fn look(path: PathBuf, real: &Path, directory: &Path) -> Option<Found> {
+fn look(path: PathBuf, real: &Path, directory: &Path, known: &Known) -> Option<Found> {
+    let named = || known.get(&path).cloned().or_else(|| id_by_name(&path));
     let manifest = safety::peek(real).and_then(|(file, _)| Manifest::of_file(file));
     let id = match &manifest {
         Ok(manifest) => Some(manifest.id.clone()),
         // A damaged download or an old build is worth a line, another library is not.
-        Err(Refusal::NotAnObject(_) | Refusal::NoManifest | Refusal::Io { .. }) => Some(id_by_name(&path)?),
-        Err(_) => id_by_name(&path),
+        Err(Refusal::NotAnObject(_) | Refusal::NoManifest | Refusal::Io { .. }) => Some(named()?),
+        Err(_) => named(),
     };
     let safe = safety::check_directory(directory).and_then(|_| safety::check(&path));
     Some(Found { path, id, manifest: safe.and(manifest.map(Arc::new)) })
@@ -137,9 +142,21 @@ mod tests {
         {
             fs::write(home.path().join(name), "not an object file").unwrap();
         }
-        let found = discover(&places(&[home.path().into()], None));
+        let found = discover(&places(&[home.path().into()], None), &Known::new());
         let ids: Vec<_> = found.iter().map(|found| found.id.as_ref().unwrap().as_str()).collect();
         assert_eq!(ids, ["api-key"]);
         assert!(matches!(found[0].manifest, Err(Refusal::NotAnObject(_))));
+    }
+
+    #[test]
+    fn a_file_that_serves_is_its_plugins_whatever_is_in_it_now() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("libacme.so");
+        fs::write(&file, "half a copy").unwrap();
+        let places = places(&[home.path().into()], None);
+        assert!(discover(&places, &Known::new()).is_empty());
+        let known = Known::from([(file.clone(), "acme".parse().unwrap())]);
+        let found = discover(&places, &known);
+        assert_eq!((found[0].id.as_ref().map(Name::as_str), &found[0].path), (Some("acme"), &file));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::digest::Digest;
 use super::discover::Found;
-use super::health::Condition;
+use super::health::{Condition, Trouble};
 use super::loader::Candidate;
 use super::manifest::Manifest;
 use super::provider::Plugin;
@@ -57,10 +57,12 @@ pub struct Entry {
     pub id: Option<Name>,
     /// How it stands.
     pub state: PluginState,
-    /// Why it is refused.
+    /// Why it does not serve.
     pub reason: Option<String>,
     /// What to type.
     pub hint: Option<String>,
+    /// Since when it is not called, if it was loaded and is broken.
+    pub trouble: Option<Trouble>,
     /// Of the file as it is now.
     pub sha256: Option<Digest>,
     /// What was pinned for this id.
@@ -79,6 +81,7 @@ impl Entry {
             state: PluginState::Available,
             reason: None,
             hint: None,
+            trouble: None,
             sha256: Some(candidate.sha256),
             pin,
             events_dropped: 0,
@@ -88,14 +91,20 @@ impl Entry {
     }
 }
 
+/// A plugin that serves.
+pub(super) struct Image {
+    pub(super) plugin: Arc<Plugin>,
+    pub(super) file: PathBuf,
+    pub(super) events_lost: u64,
+}
+
 /// All that decides how files stand, at one moment.
 pub(super) struct Survey<'a> {
     pub(super) trust: Trust,
     pub(super) disabled: &'a [Name],
     pub(super) pins: Result<BTreeMap<Name, Pin>, Refusal>,
     pub(super) found: Vec<Found>,
-    /// What serves, and how many events it lost.
-    pub(super) serving: BTreeMap<Name, (Arc<Plugin>, u64)>,
+    pub(super) serving: BTreeMap<Name, Image>,
     pub(super) refused: BTreeMap<Name, Refusal>,
 }
 
@@ -108,25 +117,74 @@ impl Survey<'_> {
         let serving = found.id.as_ref().and_then(|id| self.serving.get(id));
         let sha256 = Candidate::read(&found.path).map(|candidate| candidate.sha256);
         let pin = self.pins.as_ref().ok().zip(found.id.as_ref()).and_then(|(pins, id)| pins.get(id));
-        let standing = self.standing(found, serving.map(|(plugin, _)| &**plugin), &sha256, pin);
-        let refusal = standing.as_ref().err();
+        let in_place = serving.filter(|serving| serving.file == found.path);
+        let standing = self.standing(found, in_place, &sha256, pin);
+        let state = *standing.as_ref().unwrap_or(&PluginState::Refused);
+        let (reason, hint) = match &standing {
+            Ok(state) => self.explained(*state, found, in_place),
+            Err(refusal) => {
+                let stays =
+                    in_place.map(|old| format!("; version {} serves on", old.plugin.manifest().version));
+                (Some(format!("{refusal}{}", stays.unwrap_or_default())), refusal.hint())
+            }
+        };
+        let image = in_place.filter(|_| matches!(state, PluginState::Stalled | PluginState::Quarantined));
         Entry {
             path: found.path.clone(),
             id: found.id.clone(),
-            state: *standing.as_ref().unwrap_or(&PluginState::Refused),
-            reason: refusal.map(ToString::to_string),
-            hint: refusal.and_then(Refusal::hint),
+            state,
+            reason,
+            hint,
+            trouble: image.and_then(|image| image.plugin.trouble()),
             sha256: sha256.ok(),
             pin: pin.cloned(),
             manifest: found.manifest.as_ref().ok().cloned(),
-            events_dropped: serving.map_or(0, |(_, lost)| *lost),
+            events_dropped: serving.map_or(0, |serving| serving.events_lost),
         }
+    }
+
+    /// Why a file that is not refused does not serve, and what to type.
+    fn explained(
+        &self,
+        state: PluginState,
+        found: &Found,
+        serving: Option<&Image>,
+    ) -> (Option<String>, Option<String>) {
+        match state {
+            // A refusal says it itself.
+            PluginState::Available | PluginState::Loaded | PluginState::Refused => (None, None),
+            PluginState::Shadowed => {
+                let first = self.first(found).map(|first| first.path.display().to_string());
+                let reason = format!("{} has the same id and comes first", first.unwrap_or_default());
+                (Some(reason), Some("remove one of the two".into()))
+            }
+            PluginState::Disabled => {
+                let refusal = found.id.clone().map(Refusal::Disabled);
+                (Some("plugins.disabled names it".into()), refusal.and_then(|refusal| refusal.hint()))
+            }
+            PluginState::Stalled | PluginState::Quarantined => {
+                let Some(trouble) = serving.and_then(|serving| serving.plugin.trouble()) else {
+                    return (None, None); // it has just recovered
+                };
+                let hint = format!(
+                    "it is tried again at {}; at once after `ccproxy plugin trust {}`, of a mended file or of the same",
+                    trouble.until.rfc3339(),
+                    found.path.display()
+                );
+                (Some(format!("left alone since {}: {}", trouble.since.rfc3339(), trouble.why)), Some(hint))
+            }
+        }
+    }
+
+    /// The file that counts for the id of this one.
+    fn first(&self, found: &Found) -> Option<&Found> {
+        self.found.iter().find(|other| other.manifest.is_ok() && other.id == found.id)
     }
 
     fn standing(
         &self,
         found: &Found,
-        serving: Option<&Plugin>,
+        serving: Option<&Image>,
         sha256: &Result<Digest, Refusal>,
         pin: Option<&Pin>,
     ) -> Result<PluginState, Refusal> {
@@ -134,18 +192,19 @@ impl Survey<'_> {
         if self.disabled.contains(id) {
             return Ok(PluginState::Disabled);
         }
-        let usable = |other: &&Found| other.manifest.is_ok() && other.id.as_ref() == Some(id);
-        if self.found.iter().find(usable).is_some_and(|first| first.path != found.path) {
+        let sha256 = sha256.clone()?;
+        let image = serving.filter(|serving| serving.plugin.sha256() == sha256);
+        // What serves, serves, also when a new file before it is refused.
+        if image.is_none() && self.first(found).is_some_and(|first| first.path != found.path) {
             return Ok(PluginState::Shadowed);
         }
-        let sha256 = sha256.clone()?;
         if self.trust != Trust::Any {
             self.pins.as_ref().map_err(Clone::clone)?;
         }
         // Before what serves: a changed file is news although the old image serves on.
         trust::verdict(pin, self.trust, id, &found.path, sha256)?;
-        if let Some(plugin) = serving.filter(|plugin| plugin.sha256() == sha256) {
-            return Ok(match plugin.condition() {
+        if let Some(image) = image {
+            return Ok(match image.plugin.condition() {
                 Condition::Serving => PluginState::Loaded,
                 Condition::Stalled { .. } => PluginState::Stalled,
                 Condition::Quarantined { .. } => PluginState::Quarantined,

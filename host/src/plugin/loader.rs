@@ -6,7 +6,6 @@
 #![expect(unsafe_code, reason = "dlopen, and one symbol of a known type")]
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use abi_stable::StableAbi as _;
 use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
@@ -16,20 +15,18 @@ use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
 use super::digest::Digest;
 use super::image::Copy;
+use super::images::Images;
 use super::manifest::Manifest;
 use super::refusal::Refusal;
 use super::trust::{Pins, Trust};
 use super::{layout, safety};
 use crate::model::Name;
 
-/// No image is ever unmapped, and each is about 1 MB. So many reloads in one life are a loop.
-const MAX_IMAGES: usize = 128;
-
-static IMAGES: AtomicUsize = AtomicUsize::new(0);
-
 /// A file read, hashed and checked. None of its code has run.
 pub(super) struct Candidate {
-    /// The file, symbolic links resolved.
+    /// The file as it was found.
+    pub(super) file: PathBuf,
+    /// The same, symbolic links resolved.
     pub(super) path: PathBuf,
     pub(super) manifest: Manifest,
     pub(super) sha256: Digest,
@@ -38,12 +35,12 @@ pub(super) struct Candidate {
 
 impl Candidate {
     /// Owner and mode, the bytes once, their hash, the manifest.
-    pub(super) fn read(path: &Path) -> Result<Self, Refusal> {
-        let path = safety::check(path)?;
+    pub(super) fn read(file: &Path) -> Result<Self, Refusal> {
+        let path = safety::check(file)?;
         let bytes = safety::read(&path)?;
         let sha256 = Digest::of(&bytes);
         let manifest = Manifest::of_bytes(&bytes)?;
-        Ok(Self { path, manifest, sha256, bytes })
+        Ok(Self { file: file.to_owned(), path, manifest, sha256, bytes })
     }
 
     /// The trust decision.
@@ -53,11 +50,8 @@ impl Candidate {
     }
 
     /// Maps it. From here on the image stays, even if it is refused.
-    pub(super) fn map(&self, scratch: &Path) -> Result<PluginModule_Ref, Refusal> {
-        let images = IMAGES.fetch_add(1, Ordering::Relaxed);
-        if images >= MAX_IMAGES {
-            return Err(Refusal::TooMany(images));
-        }
+    pub(super) fn map(&self, images: &Images, scratch: &Path) -> Result<PluginModule_Ref, Refusal> {
+        images.take()?;
         let copy = Copy::new(&self.manifest.id, &self.bytes, scratch).map_err(|error| Refusal::Io {
             action: "copy",
             path: self.path.clone(),

@@ -5,7 +5,7 @@ use std::fs::File;
 
 use ccproxy_plugin_abi as abi;
 use object::read::ReadCache;
-use object::{Object as _, ObjectSection as _, ReadRef};
+use object::{Architecture, Object as _, ObjectSection as _, ObjectSegment as _, ReadRef};
 use serde::{Deserialize, Serialize};
 
 use super::refusal::Refusal;
@@ -17,6 +17,15 @@ const SCHEMA: u64 = 1;
 const MAX_MANIFEST: u64 = 256 * 1024;
 /// What this host was built for; a plugin shares its process, C library included.
 pub(super) const TARGET: &str = env!("CCPROXY_TARGET");
+
+/// The same as the headers of an object file say it.
+const ARCHITECTURE: Architecture = if cfg!(target_arch = "x86_64") {
+    Architecture::X86_64
+} else if cfg!(target_arch = "aarch64") {
+    Architecture::Aarch64
+} else {
+    panic!("name the architecture of this target here")
+};
 
 /// A plugin's manifest, checked. Members we do not know are of a later minor and ignored.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,13 +139,38 @@ impl Manifest {
 }
 
 fn section<'a>(data: impl ReadRef<'a>) -> Result<Vec<u8>, Refusal> {
-    let damaged = |error: object::Error| Refusal::NotAnObject(error.to_string());
+    let damaged = |error: object::Error| {
+        let is_object = object::FileKind::parse(data).is_ok();
+        Refusal::NotAnObject(if is_object {
+            format!("it is cut off or damaged: {error}")
+        } else {
+            error.to_string()
+        })
+    };
     let file = object::File::parse(data).map_err(damaged)?;
     let section = file.section_by_name(abi::MANIFEST_SECTION).ok_or(Refusal::NoManifest)?;
+    complete(&file, data)?;
+    if file.architecture() != ARCHITECTURE {
+        let theirs = format!("{:?}", file.architecture()).to_lowercase();
+        return Err(Refusal::Target { theirs, ours: TARGET });
+    }
     if section.size() > MAX_MANIFEST {
         return Err(Refusal::Manifest(format!("it has {} bytes", section.size())));
     }
     Ok(section.data().map_err(damaged)?.to_vec())
+}
+
+/// Refuses what is cut off behind its headers: the linker would map it, and a page that is not there
+/// ends the process.
+fn complete<'a>(file: &object::File<'a, impl ReadRef<'a>>, data: impl ReadRef<'a>) -> Result<(), Refusal> {
+    let there = data.len().unwrap_or_default();
+    let ends = file.segments().map(|segment| segment.file_range()).map(|(at, size)| at.saturating_add(size));
+    match ends.max() {
+        Some(end) if end > there => {
+            Err(Refusal::NotAnObject(format!("it is cut off: it has {there} of at least {end} bytes")))
+        }
+        _ => Ok(()),
+    }
 }
 
 fn major(version: &str) -> Option<&str> {

@@ -13,7 +13,8 @@ use serde_json::Value;
 use super::answers::{self, Answer, CommandOutput, Description, Message, Revocation};
 use super::cell::Cell;
 use super::digest::Digest;
-use super::health::{Condition, Limits};
+use super::health::{Condition, Limits, Trouble};
+use super::images::Images;
 use super::lending::Lendings;
 use super::loader::Candidate;
 use super::manifest::Manifest;
@@ -76,6 +77,7 @@ impl Plugin {
         candidate: Candidate,
         services: Arc<Services>,
         scratch: PathBuf,
+        images: Arc<Images>,
         limits: Limits,
         deadlines: Deadlines,
     ) -> Result<Self, Refusal> {
@@ -90,7 +92,7 @@ impl Plugin {
         let lent = Lent::new(manifest.clone(), cell.handle().clone(), services.clone(), lendings.clone());
         let started = cell.call("load", deadlines.load, move || async move {
             // A refusal is a result here: the fault of this call is the cell's own.
-            Ok(start::start(candidate, lent, &scratch).await)
+            Ok(start::start(candidate, lent, &images, &scratch).await)
         });
         let (provider, schema) = match started.await {
             Ok(started) => started?,
@@ -111,7 +113,7 @@ impl Plugin {
         &self.manifest.id
     }
 
-    /// The file it was loaded from.
+    /// The file it was loaded from, symbolic links resolved.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -129,6 +131,11 @@ impl Plugin {
     /// How its cell is doing.
     pub fn condition(&self) -> Condition {
         self.cell.condition()
+    }
+
+    /// Why it is not called, if it is not.
+    pub fn trouble(&self) -> Option<Trouble> {
+        self.cell.trouble()
     }
 
     /// Where a connection leads and how it can log in. No I/O.

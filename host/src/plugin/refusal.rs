@@ -30,6 +30,9 @@ pub enum Refusal {
         /// What the system said.
         reason: String,
     },
+    /// Somebody is writing it.
+    #[error("`{}` is being written", .0.display())]
+    Unsettled(PathBuf),
     /// Not a shared object, or a damaged one.
     #[error("not a shared object: {0}")]
     NotAnObject(String),
@@ -138,7 +141,8 @@ impl Refusal {
         let rebuild = |with: &str| Some(format!("rebuild it {with}"));
         match self {
             Self::Unsafe { cure, .. } => Some(cure.clone()),
-            Self::Io { .. } => None,
+            Self::Io { .. } | Self::TooSlow(_) => None,
+            Self::Unsettled(_) => Some("it is looked at again when it is complete".into()),
             Self::NotAnObject(_) => Some("copy the file again".into()),
             Self::NoManifest => rebuild("with `export_provider!` of ccproxy-plugin-sdk"),
             Self::Manifest(_) => rebuild("with a released ccproxy-plugin-sdk"),
@@ -159,7 +163,6 @@ impl Refusal {
             Self::Link(_) => rebuild("on this system, or install the library it names"),
             Self::Layout { cure, .. } => Some((*cure).into()),
             Self::Start(fault) => fault.hint.clone(),
-            Self::TooSlow(_) => None,
             Self::TooMany(_) => Some("restart the host".into()),
             Self::OtherId { .. } => Some("ccproxy reload".into()),
             Self::Disabled(id) => Some(format!("remove `{id}` from plugins.disabled")),

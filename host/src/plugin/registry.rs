@@ -2,27 +2,29 @@
 //!
 //! Finding reads manifests and runs nothing, so that a command is fast; an image is mapped when its
 //! provider is first needed. A replacement is loaded beside the old image and swapped in; calls
-//! under way end on the old one. Whatever fails leaves what serves alone.
+//! under way end on the old one. Whatever fails leaves what serves alone. How a host that serves follows
+//! its files is in `rescan`.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::discover::{self, Found, Place};
+use super::discover::{self, Found, Known, Place};
 use super::health::{Condition, Limits};
 use super::image;
+use super::images::Images;
 use super::issuer::OnDemand;
 use super::listen::{self, Listener};
-use super::listing::{Entry, Survey};
+use super::listing::{Entry, Image, Survey};
 use super::loader::Candidate;
 use super::manifest::Manifest;
 use super::provider::{Deadlines, Plugin};
 use super::refusal::Refusal;
 use super::report::plugin_event;
+use super::said::Said;
 use super::services::Services;
 use super::trust::{Pins, Trust};
-use super::watch::PluginWatch;
 use crate::credential::Issuer;
 use crate::fault::{Code, Fault};
 use crate::hook::Kind;
@@ -55,16 +57,20 @@ pub struct RegistryConfig {
 
 /// All plugins.
 pub struct Registry {
-    config: RegistryConfig,
-    places: Vec<Place>,
-    pins: Pins,
+    pub(super) config: RegistryConfig,
+    pub(super) places: Vec<Place>,
+    pub(super) pins: Pins,
     services: Arc<Services>,
+    images: Arc<Images>,
     state: Mutex<State>,
+    pub(super) said: Said,
+    /// Told the kinds of event that plugins want.
+    tune: OnceLock<Box<dyn Fn(u64) + Send + Sync>>,
 }
 
 #[derive(Default)]
-struct State {
-    found: Vec<Found>,
+pub(super) struct State {
+    pub(super) found: Vec<Found>,
     serving: BTreeMap<Name, Serving>,
     refused: BTreeMap<Name, (Instant, Refusal)>,
     /// Whose turn it is to load an id.
@@ -73,7 +79,23 @@ struct State {
 
 struct Serving {
     plugin: Arc<Plugin>,
+    /// Where it was found, symbolic links not resolved.
+    file: PathBuf,
     listener: Option<Listener>,
+}
+
+impl State {
+    /// The file of an id that counts: the first in the order of search that can be a plugin.
+    pub(super) fn file(&self, id: &Name) -> Option<PathBuf> {
+        let usable = |found: &&Found| found.manifest.is_ok() && found.id.as_ref() == Some(id);
+        self.found.iter().find(usable).map(|found| found.path.clone())
+    }
+
+    /// The files that serve.
+    pub(super) fn known(&self) -> Known {
+        let file = |(id, serving): (&Name, &Serving)| (serving.file.clone(), id.clone());
+        self.serving.iter().map(file).collect()
+    }
 }
 
 impl Registry {
@@ -82,13 +104,27 @@ impl Registry {
         image::sweep(&config.scratch);
         let places = discover::places(&config.dirs, config.executable.as_deref());
         let pins = Pins::new(config.lock.clone());
-        let state = State { found: discover::discover(&places), ..State::default() };
-        Arc::new(Self { config, places, pins, services: Arc::new(services), state: Mutex::new(state) })
+        let state = State { found: discover::discover(&places, &Known::new()), ..State::default() };
+        Arc::new(Self {
+            images: Arc::new(Images::new(config.limits.images)),
+            config,
+            places,
+            pins,
+            services: Arc::new(services),
+            state: Mutex::new(state),
+            said: Said::default(),
+            tune: OnceLock::new(),
+        })
     }
 
     /// What all plugins are lent.
     pub fn services(&self) -> &Services {
         &self.services
+    }
+
+    /// How many images are mapped.
+    pub fn images(&self) -> &Images {
+        &self.images
     }
 
     /// Manifests of the files that would be loaded, by id. Reads and runs nothing.
@@ -121,8 +157,7 @@ impl Registry {
         if let Some(plugin) = self.get(id).filter(|plugin| !self.is_stuck(plugin)) {
             return Ok(plugin);
         }
-        let turn = self.state().turns.entry(id.clone()).or_default().clone();
-        let _turn = turn.lock().await;
+        let _turn = self.turn(id).await;
         let serving = self.get(id);
         if let Some(plugin) = serving.as_ref().filter(|plugin| !self.is_stuck(plugin)) {
             return Ok(plugin.clone());
@@ -147,49 +182,11 @@ impl Registry {
         futures_util::future::join_all(ids.iter().map(|id| self.load_or_warn(id))).await;
     }
 
-    /// Loads the plugins that want to hear events, for a host that starts to serve.
-    pub async fn load_listeners(&self) {
-        for (id, manifest) in self.manifests() {
-            if listen::mask(&manifest.events) != 0 {
-                self.load_or_warn(&id).await;
-            }
-        }
-    }
-
-    /// Watches directories and pins, for a host that serves.
-    pub fn watch(self: &Arc<Self>) -> PluginWatch {
-        PluginWatch::new(self.clone())
-    }
-
     /// Who issues credentials of this provider; loads its plugin at the first call.
     pub fn issuer(self: &Arc<Self>, id: &Name) -> Result<Arc<dyn Issuer>, Fault> {
         let known = self.manifests();
         let manifest = known.get(id).ok_or_else(|| self.missing(id))?;
         Ok(Arc::new(OnDemand { registry: self.clone(), manifest: manifest.clone() }))
-    }
-
-    /// Looks at all places again, and replaces what serves where its file changed and is trusted.
-    /// Called for `reload`, when a directory changed, and when somebody trusted a file.
-    pub async fn rescan(&self) {
-        let found = discover::discover(&self.places);
-        let serving: Vec<_> = {
-            let mut state = self.state();
-            state.found = found;
-            state.refused.clear();
-            state.serving.iter().map(|(id, serving)| (id.clone(), serving.plugin.sha256())).collect()
-        };
-        for (id, loaded) in serving {
-            let turn = self.state().turns.entry(id.clone()).or_default().clone();
-            let _turn = turn.lock().await;
-            match self.candidate(&id).await {
-                Ok(candidate) if candidate.sha256 == loaded => {}
-                // The old one serves on; the refusal is in the list.
-                Ok(candidate) => drop(self.serve(&id, candidate).await),
-                Err(fault) => {
-                    tracing::warn!(provider = %id, error = %fault.message, "the loaded plugin serves on")
-                }
-            }
-        }
     }
 
     /// Checks a file as loading would, without running it or asking for trust.
@@ -206,20 +203,14 @@ impl Registry {
         Ok(Entry::of(candidate, Some(pin)))
     }
 
-    /// Pins a file, and serves with it if it lies where plugins are searched.
-    pub async fn trust_and_load(&self, path: &Path) -> Result<Entry, Refusal> {
-        let entry = self.trust(path)?;
-        self.rescan().await;
-        Ok(entry)
-    }
-
     /// Every file, in the order of search. Reads and hashes them all.
     pub fn entries(&self) -> Vec<Entry> {
         let survey = {
             let state = self.state();
             let serving = |(id, serving): (&Name, &Serving)| {
-                let lost = serving.listener.as_ref().map_or(0, Listener::dropped);
-                (id.clone(), (serving.plugin.clone(), lost))
+                let events_lost = serving.listener.as_ref().map_or(0, Listener::dropped);
+                let (plugin, file) = (serving.plugin.clone(), serving.file.clone());
+                (id.clone(), Image { plugin, file, events_lost })
             };
             Survey {
                 trust: self.config.trust,
@@ -272,9 +263,20 @@ impl Registry {
         }
     }
 
-    /// The kinds that some plugin wants to hear, as bits ([`Kind::bit`]).
-    pub fn subscriptions(&self) -> u64 {
-        self.manifests().values().fold(0, |mask, manifest| mask | listen::mask(&manifest.events))
+    /// Calls `tune` with the kinds of event that some plugin wants to hear, as bits ([`Kind::bit`]): now,
+    /// and whenever a plugin comes or goes. Once in a life.
+    pub fn tune(&self, tune: impl Fn(u64) + Send + Sync + 'static) {
+        if self.tune.set(Box::new(tune)).is_ok() {
+            self.retune();
+        }
+    }
+
+    fn retune(&self) {
+        let Some(tune) = self.tune.get() else { return };
+        let state = self.state();
+        let masks = state.serving.values().map(|serving| listen::mask(&serving.plugin.manifest().events));
+        // Under the lock, so that the last one to change it has the last word.
+        tune(masks.fold(0, |all, mask| all | mask));
     }
 
     /// Ends all plugins; each gets its last call. Waits until calls under way are over, or `limit` is.
@@ -288,7 +290,7 @@ impl Registry {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -297,14 +299,16 @@ impl Registry {
         self.places.iter().map(|place| place.directory.clone()).collect()
     }
 
-    pub(super) fn pins_path(&self) -> &Path {
-        self.pins.path()
-    }
-
     async fn load_or_warn(&self, id: &Name) {
         if let Err(fault) = self.load(id).await {
             tracing::warn!(provider = %id, error = %fault.message, "a plugin is not loaded");
         }
+    }
+
+    /// Waits until nobody else loads this id.
+    pub(super) async fn turn(&self, id: &Name) -> tokio::sync::OwnedMutexGuard<()> {
+        let turn = self.state().turns.entry(id.clone()).or_default().clone();
+        turn.lock_owned().await
     }
 
     fn is_stuck(&self, plugin: &Plugin) -> bool {
@@ -321,12 +325,11 @@ impl Registry {
     }
 
     /// The trusted file of an id. A refusal is remembered.
-    async fn candidate(&self, id: &Name) -> Result<Candidate, Fault> {
+    pub(super) async fn candidate(&self, id: &Name) -> Result<Candidate, Fault> {
         if self.config.disabled.contains(id) {
             return Err(Refusal::Disabled(id.clone()).fault(id.as_str()));
         }
-        let usable = |found: &&Found| found.manifest.is_ok() && found.id.as_ref() == Some(id);
-        let path = self.state().found.iter().find(usable).map(|found| found.path.clone());
+        let path = self.state().file(id);
         let path = path.ok_or_else(|| self.missing(id))?;
         let (trust, lock, wanted) = (self.config.trust, self.config.lock.clone(), id.clone());
         let read = tokio::task::spawn_blocking(move || {
@@ -341,19 +344,21 @@ impl Registry {
     }
 
     /// Loads a candidate and serves with it from now on.
-    async fn serve(&self, id: &Name, candidate: Candidate) -> Result<Arc<Plugin>, Fault> {
+    pub(super) async fn serve(&self, id: &Name, candidate: Candidate) -> Result<Arc<Plugin>, Fault> {
         let (services, scratch) = (self.services.clone(), self.config.scratch.clone());
-        let loaded =
-            Plugin::load(candidate, services, scratch, self.config.limits, self.config.deadlines).await;
+        let (limits, deadlines) = (self.config.limits, self.config.deadlines);
+        let file = candidate.file.clone();
+        let loaded = Plugin::load(candidate, services, scratch, self.images.clone(), limits, deadlines).await;
         let plugin = Arc::new(loaded.map_err(|refusal| self.refuse(id, refusal))?);
         let listener = Listener::start(&plugin);
         let old = {
             let mut state = self.state();
             state.refused.remove(id);
-            state.serving.insert(id.clone(), Serving { plugin: plugin.clone(), listener })
+            state.serving.insert(id.clone(), Serving { plugin: plugin.clone(), file, listener })
         };
         // Outside of the lock: if this is the last handle, the plugin's end begins here.
         drop(old);
+        self.retune();
         let (version, sha256) = (&plugin.manifest().version, plugin.sha256().to_string());
         tracing::info!(provider = %id, %version, path = %plugin.path().display(), "plugin loaded");
         let fields = [("version", version.as_str()), ("sha256", &sha256)];
@@ -361,9 +366,38 @@ impl Registry {
         Ok(plugin)
     }
 
+    /// Notes that what serves is at another place now.
+    pub(super) fn moved(&self, id: &Name, file: &Path) {
+        if let Some(serving) = self.state().serving.get_mut(id) {
+            serving.file = file.to_owned();
+        }
+    }
+
+    /// Whether the file of what serves is there, whatever is in it now, unless that is another plugin.
+    pub(super) fn is_in_place(&self, id: &Name) -> bool {
+        let state = self.state();
+        let Some(serving) = state.serving.get(id) else { return false };
+        state.found.iter().any(|found| found.path == serving.file && found.id.as_ref() == Some(id))
+    }
+
+    /// Ends a plugin: calls under way have their time, nobody is given it any more.
+    pub(super) fn unload(&self, id: &Name) {
+        let gone = self.state().serving.remove(id);
+        // Outside of the lock: if this is the last handle, the plugin's end begins here.
+        if let Some(gone) = gone {
+            tracing::info!(provider = %id, path = %gone.file.display(), "plugin unloaded: its file is gone");
+        }
+        self.retune();
+    }
+
+    /// Remembers a refusal, and tells it unless it was told already.
     fn refuse(&self, id: &Name, refusal: Refusal) -> Fault {
         let fault = refusal.fault(id.as_str());
-        self.state().refused.insert(id.clone(), (Instant::now(), refusal));
+        let known = refusal.to_string();
+        let before = self.state().refused.insert(id.clone(), (Instant::now(), refusal));
+        if before.is_some_and(|(_, before)| before.to_string() == known) {
+            return fault;
+        }
         let fields = [("code", fault.code.as_str()), ("message", fault.message.as_str())];
         plugin_event(&*self.services.hooks, Kind::PluginError, id.as_str(), &fields);
         fault

@@ -47,14 +47,23 @@ pub(super) fn peek(real: &Path) -> Result<(File, Metadata), Refusal> {
 /// The bytes of a checked file, read once: everything after works on these. What was opened is
 /// checked again, because the file may have been swapped.
 pub(super) fn read(real: &Path) -> Result<Vec<u8>, Refusal> {
-    let (file, meta) = peek(real)?;
+    let (mut file, meta) = peek(real)?;
     check_file(real, &meta)?;
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(MAX_FILE)).unwrap_or_default());
-    file.take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(io("read", real))?;
+    (&mut file).take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(io("read", real))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(Refusal::NotAnObject(format!("it is larger than {} MiB", MAX_FILE >> 20)));
     }
+    let after = file.metadata().map_err(io("look at", real))?;
+    if stamp(&after) != stamp(&meta) {
+        return Err(Refusal::Unsettled(real.to_owned()));
+    }
     Ok(bytes)
+}
+
+/// Tells that a file was written to.
+fn stamp(meta: &Metadata) -> (u64, i64, i64) {
+    (meta.len(), meta.mtime(), meta.mtime_nsec())
 }
 
 fn check_file(path: &Path, meta: &Metadata) -> Result<(), Refusal> {

@@ -6,6 +6,7 @@ use ccproxy_plugin_abi::ProviderBox;
 use serde_json::Value;
 
 use super::codes;
+use super::images::Images;
 use super::loader::Candidate;
 use super::provider::flat;
 use super::refusal::Refusal;
@@ -18,11 +19,12 @@ const MAX_SCHEMA: usize = 1 << 20;
 pub(super) async fn start(
     candidate: Candidate,
     lent: Lent,
+    images: &Images,
     scratch: &Path,
 ) -> Result<(ProviderBox, Value), Refusal> {
     let id = candidate.manifest.id.clone();
     let failed = |error| Refusal::Start(codes::fault(&id, error));
-    let module = candidate.map(scratch)?;
+    let module = candidate.map(images, scratch)?;
     drop(candidate);
     let schema = flat(module.settings_schema()()).map_err(failed)?;
     let schema = settings_schema(&schema)?;

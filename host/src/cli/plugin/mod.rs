@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::context::Context;
 use super::error::{CliError, Exit};
+use crate::app::plugins_document;
 use crate::plugin::Refusal;
 
 /// See and trust plugins
@@ -29,6 +30,14 @@ pub(super) async fn run(command: PluginCommand, context: Context) -> Result<Exit
         PluginCommand::Info(args) => info::run(args, context).await,
         PluginCommand::Verify(args) => verify::run(args, context),
         PluginCommand::Trust(args) => trust::run(args, context).await,
+    }
+}
+
+/// How all plugin files stand: as the running host sees them, else as a host would that starts now.
+async fn plugins(context: &Context) -> Result<Value, CliError> {
+    match context.host().await? {
+        Some(host) => host.get("plugins").await,
+        None => Ok(plugins_document(context.app()?.registry())),
     }
 }
 

@@ -35,5 +35,15 @@ pub(super) async fn run(args: TrustArgs, context: Context) -> Result<Exit, CliEr
         let (id, version, sha256) = (cell(&plugin["id"]), cell(&plugin["version"]), cell(&plugin["sha256"]));
         context.out.line(&format!("trusted `{id}` {version} (sha256 {sha256})"))?;
     }
+    match plugin["reason"].as_str() {
+        // Trusted all the same: it is what the person said.
+        Some(reason) if plugin["state"] != "shadowed" => {
+            context.out.remark(&format!("warning: it does not serve: {reason}"));
+            if let Some(hint) = plugin["hint"].as_str() {
+                context.out.remark(&format!("hint: {hint}"));
+            }
+        }
+        _ => {}
+    }
     Ok(Exit::OK)
 }

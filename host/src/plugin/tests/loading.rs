@@ -131,53 +131,6 @@ async fn what_others_could_change_is_not_loaded() {
 }
 
 #[tokio::test]
-async fn a_changed_file_is_refused_until_it_is_trusted_and_the_old_one_serves_on() {
-    let bench = Bench::with_faulty();
-    let registry = bench.registry();
-    let old = registry.load(&faulty()).await.unwrap();
-
-    let file = bench.file("faulty.so");
-    let mut bytes = fs::read(&file).unwrap();
-    bytes.push(0);
-    fs::write(&file, bytes).unwrap();
-    registry.rescan().await;
-    assert!(std::sync::Arc::ptr_eq(&registry.get(&faulty()).unwrap(), &old));
-    let entry = registry.entries().remove(0);
-    assert_eq!(entry.state, PluginState::Refused);
-    assert_eq!(entry.hint, Some(format!("ccproxy plugin trust {}", file.display())));
-
-    registry.trust_and_load(&file).await.unwrap();
-    let new = registry.get(&faulty()).unwrap();
-    assert_ne!(new.sha256(), old.sha256());
-    let work = connection("work", json!({}));
-    assert!(new.describe(&work).await.is_ok());
-    assert!(old.describe(&work).await.is_ok(), "calls under way end on the old image");
-    assert!(bench.heard.of(Kind::PluginUnloaded).is_empty());
-    drop(old);
-    assert_eq!(bench.heard.of(Kind::PluginUnloaded).len(), 1);
-    assert_eq!(registry.entries()[0].state, PluginState::Loaded);
-}
-
-#[tokio::test]
-async fn a_running_host_notices_what_another_process_trusted() {
-    let bench = Bench::with_faulty();
-    let registry = bench.registry();
-    let old = registry.load(&faulty()).await.unwrap();
-    let mut watch = registry.watch();
-    let file = bench.file("faulty.so");
-    let mut bytes = fs::read(&file).unwrap();
-    bytes.push(0);
-    fs::write(&file, bytes).unwrap();
-    tokio::time::timeout(PATIENCE, watch.changed()).await.unwrap();
-    assert_eq!(registry.entries()[0].state, PluginState::Refused);
-
-    bench.registry().trust(&file).unwrap();
-    tokio::time::timeout(PATIENCE, watch.changed()).await.unwrap();
-    assert_ne!(registry.get(&faulty()).unwrap().sha256(), old.sha256());
-    assert_eq!(registry.entries()[0].state, PluginState::Loaded);
-}
-
-#[tokio::test]
 async fn what_is_not_pinned_waits_for_a_person() {
     let bench = Bench { trust: Trust::Pinned, ..Bench::with_faulty() };
     let registry = bench.registry();

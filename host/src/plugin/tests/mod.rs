@@ -2,5 +2,6 @@
 
 mod bench;
 mod faults;
+mod following;
 mod loading;
 mod services;

@@ -1,6 +1,7 @@
 //! What the host lends, seen through a real plugin.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use pretty_assertions::assert_eq;
@@ -189,8 +190,13 @@ async fn an_authenticated_request_goes_to_the_upstream_with_the_hosts_credential
 async fn a_plugin_hears_what_it_declared_and_its_own_events_are_bounded_and_masked() {
     let bench = Bench::with_faulty();
     let registry = bench.registry();
-    registry.load_listeners().await;
-    assert_eq!(registry.subscriptions(), Kind::AppReady.bit() | Kind::ConnectionExpiring.bit());
+    let wanted = Arc::new(AtomicU64::new(u64::MAX));
+    let told = Arc::clone(&wanted);
+    registry.tune(move |kinds| told.store(kinds, Ordering::Relaxed));
+    assert_eq!(wanted.load(Ordering::Relaxed), 0, "nobody serves, nobody listens");
+    registry.load(&faulty()).await.unwrap();
+    let declared = Kind::AppReady.bit() | Kind::ConnectionExpiring.bit();
+    assert_eq!(wanted.load(Ordering::Relaxed), declared);
     let document: Arc<str> = r#"{"event":"app.ready"}"#.into();
     registry.deliver(Kind::AppShutdown, None, &document);
     registry.deliver(Kind::AppReady, Some("faulty"), &document);
