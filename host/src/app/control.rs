@@ -13,7 +13,7 @@ use crate::hook::Kind;
 use crate::model::{ConnectionId, CredentialKey, UnixMillis};
 
 use super::serve::Serving;
-use super::{plugin_document, plugins_document, routes};
+use super::{listeners, plugin_document, plugins_document, routes};
 
 /// Events that wait for a slow reader of the socket; beyond that the newest are dropped and counted.
 const EVENT_QUEUE: usize = 1024;
@@ -27,12 +27,13 @@ impl Control for Serving {
             "state_dir": self.app.paths.state_dir,
             "config_dir": self.app.paths.config_dir,
             "listen": self.listen_urls(),
+            "route_listeners": listeners::dedicated(&self.doors.urls()),
             "plugin_calls": self.app.credentials.plugin_calls(),
         })
     }
 
     fn routes(&self) -> Value {
-        routes::document(&self.rules().routes)
+        routes::document(&self.rules().routes, &self.doors.urls())
     }
 
     fn plugins(&self) -> Value {

@@ -3,6 +3,7 @@
 mod control;
 mod directory;
 mod draft;
+mod listeners;
 mod login;
 mod own_paths;
 mod plugins;
@@ -29,6 +30,7 @@ use crate::secret::Secret;
 use crate::vault::{MemoryStore, Vault};
 
 pub use directory::{Directory, Settings, unknown_connection};
+pub use listeners::{dedicated as dedicated_urls, expected as expected_listeners, shared as shared_urls};
 pub use login::{Beginning, Client, LoggedIn, LoginFailure, shown_account};
 pub use plugins::{plugin_document, plugins_document};
 pub use serve::{Attached, StartError};

@@ -11,10 +11,12 @@ use crate::credential::Credentials;
 use crate::fault::{Code, Fault};
 use crate::model::{ConnectionId, CredentialKey, Name, Target};
 use crate::plugin::Description;
+use crate::proxy::ListenerUrl;
 use crate::route::{Cookies, Destination, Forward, Methods, Policy, Rewrite, Route, RouteTable, Unavailable};
 use crate::upstream::Base;
 
 use super::directory::{Directory, Settings};
+use super::listeners;
 
 /// What each provider says of its connections, or why it cannot.
 pub type Described = BTreeMap<ConnectionId, Result<Description, Fault>>;
@@ -169,11 +171,13 @@ fn policy(route: &RouteConfig) -> Policy {
 }
 
 /// `ccproxy.routes/1`.
-pub fn document(table: &RouteTable) -> Value {
+pub fn document(table: &RouteTable, listeners: &[ListenerUrl]) -> Value {
+    let own = listeners::dedicated(listeners);
     let routes = table.routes().map(|route| {
         json!({
             "name": route.name,
             "path": format!("/{}/", route.path),
+            "listen": own.get(&route.name),
             "connection": route.connection,
             "provider": route.provider,
             "upstream": match &route.forward {

@@ -10,21 +10,20 @@ use tokio::sync::{Mutex, watch};
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, AdminSocket};
-use crate::config::{self, Config, ConfigError, ListenAddress};
+use crate::config::{self, Config, ConfigError};
 use crate::credential::{Acquire as _, Prepared, Reason};
 use crate::fault::{Code, Fault};
 use crate::guard::{Access, Guard};
 use crate::hook::{Event, HookSink as _, Hooks, Kind, log_events};
 use crate::model::{ConnectionId, CredentialKey, Target};
 use crate::plugin::{Authenticated, Changed, Registry};
-use crate::proxy::{BindError, ListenerSpec, ListenerUrl, Proxy, ProxyConfig, Rules, Running};
+use crate::proxy::{BindError, Doors, ListenerUrl, Proxy, ProxyConfig, Rules, Running};
 use crate::route::{Forward, RouteTable};
 use crate::upstream::Base;
 use crate::vault::Watch;
 
 use super::own_paths::PluginPaths;
-use super::routes;
-use super::{App, control};
+use super::{App, control, listeners, routes};
 
 /// How long a refresh under way may take to end in the store after everything else has ended: the
 /// provider may have spent the old refresh token already.
@@ -39,7 +38,8 @@ pub struct Serving {
     pub(super) app: App,
     /// What requests read. A reload swaps it.
     rules: Arc<ArcSwap<Rules>>,
-    addresses: Vec<ListenerUrl>,
+    /// What is listened on. A reload changes it.
+    pub(super) doors: Doors,
     admin: Option<String>,
     /// Rebuilding asks every plugin: one at a time, so that the newest answer is the last one stored.
     rebuilding: Mutex<()>,
@@ -50,7 +50,7 @@ pub struct Attached {
     serving: Arc<Serving>,
     running: Running,
     admin: Option<AdminTask>,
-    listeners: JoinHandle<()>,
+    hearing: JoinHandle<()>,
     plugins: JoinHandle<()>,
     _store: Option<Watch>,
 }
@@ -86,7 +86,7 @@ impl App {
         }
         // listen -> guard -> route -> credential -> upstream -> respond
         let proxy = Proxy::bind(ProxyConfig {
-            listeners: listeners(&config),
+            listeners: listeners::wanted(&config),
             workers: config.resolved.server.workers,
             rules: Arc::clone(&rules),
             acquire: Arc::new(self.credentials.clone()),
@@ -95,7 +95,7 @@ impl App {
         })?;
         self.emit(Kind::AppStartup, |event| event.with("version", env!("CARGO_PKG_VERSION")));
         log_events(&self.hooks, &Handle::current());
-        let listeners = tell_plugins(&self.hooks, Arc::clone(&self.directory.registry));
+        let hearing = tell_plugins(&self.hooks, Arc::clone(&self.directory.registry));
         self.registry().load_all().await;
         self.check_settings()?;
 
@@ -106,7 +106,7 @@ impl App {
             tracing::warn!(%error, "commands cannot reach this host");
         });
         let serving = Arc::new(Serving {
-            addresses: proxy.addresses(),
+            doors: proxy.doors().clone(),
             admin: socket.as_ref().ok().map(|socket| socket.path().display().to_string()),
             app: self,
             rules,
@@ -124,7 +124,7 @@ impl App {
         });
         let plugins = tokio::spawn(follow_plugins(Arc::clone(&serving)));
         serving.app.emit(Kind::AppReady, |event| event.with("listen", serving.listen_urls()));
-        Ok(Attached { serving, running, admin, listeners, plugins, _store: store.ok() })
+        Ok(Attached { serving, running, admin, hearing, plugins, _store: store.ok() })
     }
 
     /// Refuses settings that their plugins, loaded by now, do not know. A connection whose plugin is missing
@@ -149,7 +149,7 @@ impl App {
 
     /// The routes that a host would serve, as a document.
     pub async fn routes(&self) -> Result<serde_json::Value, Fault> {
-        Ok(routes::document(&self.route_table().await?))
+        Ok(routes::document(&self.route_table().await?, &listeners::expected(&self.config())))
     }
 
     pub(super) fn emit(&self, kind: Kind, fill: impl FnOnce(Event) -> Event) {
@@ -160,8 +160,9 @@ impl App {
 }
 
 impl Serving {
+    /// The listeners that lead to every route.
     pub(super) fn listen_urls(&self) -> Vec<String> {
-        self.addresses.iter().map(ToString::to_string).collect()
+        listeners::shared(&self.doors.urls())
     }
 
     /// What requests read now.
@@ -217,9 +218,9 @@ impl Authenticated for Serving {
 }
 
 impl Attached {
-    /// Where it listens, as URLs.
-    pub fn listen_urls(&self) -> Vec<String> {
-        self.serving.listen_urls()
+    /// Where it listens.
+    pub fn listeners(&self) -> Vec<ListenerUrl> {
+        self.serving.doors.urls()
     }
 
     /// The admin socket, if there is one.
@@ -252,7 +253,7 @@ impl Attached {
             // Ended or broken: the socket's file is removed with it.
             let _ = ended.await;
         }
-        self.listeners.abort();
+        self.hearing.abort();
         self.plugins.abort();
         app.registry().shutdown(PLUGIN_GRACE).await;
     }
@@ -282,15 +283,6 @@ async fn follow_plugins(serving: Arc<Serving>) {
             tracing::warn!(error = %fault, "the routes stay as they were");
         }
     }
-}
-
-fn listeners(config: &Config) -> Vec<ListenerSpec> {
-    let addresses = config.resolved.server.listen.iter().filter_map(|listen| match listen {
-        ListenAddress::Tcp(address) => Some(*address),
-        // Refused as unsupported before we get here.
-        ListenAddress::Https(_) | ListenAddress::Unix(_) | ListenAddress::Fd(_) => None,
-    });
-    addresses.map(|address| ListenerSpec { address, dedicated: None }).collect()
 }
 
 /// What requests read of a configuration.

@@ -19,5 +19,5 @@ mod unparsed;
 mod worker;
 
 pub use own::{BufferedReply, BufferedRequest, OwnPaths};
-pub(crate) use serve::serve;
+pub(crate) use serve::{ClientStream, serve};
 pub(crate) use worker::{Shared, Worker};

@@ -15,7 +15,6 @@ use hyper::server::conn::{http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
 use super::exchange::exchange;
 use super::pool::LocalExecutor;
@@ -31,12 +30,21 @@ const MAX_STREAMS: u32 = 100;
 /// RFC 9113 section 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serves a connection to its end, which is near when the worker drains.
-pub(crate) async fn serve(worker: Rc<Worker>, via: Rc<Via>, mut stream: TcpStream) {
-    let _ = stream.set_nodelay(true);
+/// What a client's bytes come over: TCP, or a Unix socket. `Send` because hyper wants it of what can be
+/// upgraded; no other thread ever looks.
+pub(crate) trait ClientStream: AsyncRead + AsyncWrite + Send + Unpin + 'static {}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> ClientStream for S {}
+
+/// Serves a connection to its end, which is near once `leave` resolves.
+pub(crate) async fn serve<S: ClientStream>(
+    worker: Rc<Worker>,
+    via: Rc<Via>,
+    mut stream: S,
+    leave: impl Future<Output = ()>,
+) {
     let mut read_ahead = Vec::new();
-    let drain = worker.draining();
-    let is_http2 = worker.shared.rules.load().http2 && {
+    let is_http2 = (via.http2 || worker.shared.rules.load().http2) && {
         let sniffed = tokio::time::timeout(CLIENT_IDLE, speaks_http2(&mut stream, &mut read_ahead)).await;
         match sniffed {
             Ok(Ok(is_http2)) => is_http2,
@@ -51,17 +59,17 @@ pub(crate) async fn serve(worker: Rc<Worker>, via: Rc<Via>, mut stream: TcpStrea
     let io = TokioIo::new(Voiced::new(rewound, turn.clone()));
     let service = TowerToHyperService::new(Exchange { worker, via, turn });
     let ended =
-        if is_http2 { serve_http2(io, service, drain).await } else { serve_http1(io, service, drain).await };
+        if is_http2 { serve_http2(io, service, leave).await } else { serve_http1(io, service, leave).await };
     if let Err(error) = ended {
         // A client that breaks off or talks nonsense is its own affair.
         tracing::debug!(%error, "client connection ended");
     }
 }
 
-async fn serve_http1(
-    io: TokioIo<Voiced<Rewound>>,
+async fn serve_http1<S: ClientStream>(
+    io: TokioIo<Voiced<Rewound<S>>>,
     service: TowerToHyperService<Exchange>,
-    drain: impl Future<Output = ()>,
+    leave: impl Future<Output = ()>,
 ) -> hyper::Result<()> {
     // Wider than the guard's limits, so that the guard answers: it knows more than hyper does.
     let connection = http1::Builder::new()
@@ -71,18 +79,18 @@ async fn serve_http1(
         .max_header_size(2 * (MAX_FIELD_BYTES + MAX_TARGET))
         .serve_connection(io, service)
         .with_upgrades();
-    let (mut connection, mut drain) = (pin!(connection), pin!(drain));
+    let (mut connection, mut leave) = (pin!(connection), pin!(leave));
     tokio::select! {
         ended = connection.as_mut() => return ended,
-        () = drain.as_mut() => connection.as_mut().graceful_shutdown(),
+        () = leave.as_mut() => connection.as_mut().graceful_shutdown(),
     }
     connection.await
 }
 
-async fn serve_http2(
-    io: TokioIo<Voiced<Rewound>>,
+async fn serve_http2<S: ClientStream>(
+    io: TokioIo<Voiced<Rewound<S>>>,
     service: TowerToHyperService<Exchange>,
-    drain: impl Future<Output = ()>,
+    leave: impl Future<Output = ()>,
 ) -> hyper::Result<()> {
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
@@ -90,10 +98,10 @@ async fn serve_http2(
         .max_header_list_size(u32::try_from(2 * MAX_FIELD_BYTES).unwrap_or(u32::MAX))
         .keep_alive_interval(CLIENT_IDLE)
         .serve_connection(io, service);
-    let (mut connection, mut drain) = (pin!(connection), pin!(drain));
+    let (mut connection, mut leave) = (pin!(connection), pin!(leave));
     tokio::select! {
         ended = connection.as_mut() => return ended,
-        () = drain.as_mut() => connection.as_mut().graceful_shutdown(),
+        () = leave.as_mut() => connection.as_mut().graceful_shutdown(),
     }
     connection.await
 }
@@ -123,7 +131,7 @@ impl tower::Service<Request<Incoming>> for Exchange {
 }
 
 /// Reads until the first bytes are the HTTP/2 preface or cannot become it.
-async fn speaks_http2(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<bool> {
+async fn speaks_http2(stream: &mut (impl AsyncRead + Unpin), read: &mut Vec<u8>) -> io::Result<bool> {
     loop {
         let compared = read.len().min(PREFACE.len());
         if read[..compared] != PREFACE[..compared] {
@@ -139,13 +147,13 @@ async fn speaks_http2(stream: &mut TcpStream, read: &mut Vec<u8>) -> io::Result<
 }
 
 /// A stream with what was read from it put back in front.
-struct Rewound {
+struct Rewound<S> {
     read_ahead: Vec<u8>,
     taken: usize,
-    stream: TcpStream,
+    stream: S,
 }
 
-impl AsyncRead for Rewound {
+impl<S: AsyncRead + Unpin> AsyncRead for Rewound<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -162,7 +170,7 @@ impl AsyncRead for Rewound {
     }
 }
 
-impl AsyncWrite for Rewound {
+impl<S: AsyncWrite + Unpin> AsyncWrite for Rewound<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }

@@ -1,5 +1,6 @@
 //! The client of the running host: HTTP over its Unix socket.
 
+use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -17,7 +18,7 @@ use tokio::time::timeout;
 use super::error::CliError;
 use crate::config::Paths;
 use crate::fault::{Code, Fault};
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, Name};
 
 /// A host that is alive says who it is within this time. Interface section 4.
 const HELLO: Duration = Duration::from_secs(5);
@@ -43,6 +44,9 @@ pub(super) struct HostStatus {
     config_dir: PathBuf,
     /// URLs of its listeners.
     pub(super) listen: Vec<String>,
+    /// URLs of the listeners that routes have to themselves.
+    #[serde(default)]
+    pub(super) route_listeners: BTreeMap<Name, String>,
 }
 
 impl Host {

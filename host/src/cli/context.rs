@@ -9,10 +9,10 @@ use super::Global;
 use super::client::Host;
 use super::error::CliError;
 use super::output::Output;
-use crate::app::App;
+use crate::app::{App, dedicated_urls, expected_listeners};
 use crate::config::{Config, ConfigError, Env, ListenAddress, Paths, Sources};
 use crate::login::{self, Target};
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, Name};
 
 /// The command's surroundings.
 pub(super) struct Context {
@@ -76,6 +76,14 @@ impl Context {
         }
         let known: Vec<String> = config.resolved.connections.keys().map(ToString::to_string).collect();
         Err(CliError::no_such("connection", &id.to_string(), known.iter().map(String::as_str)))
+    }
+
+    /// Where a route has a listener of its own, as the running host or else the configuration has it.
+    pub(super) async fn own_url(&self, route: &Name) -> Result<Option<String>, CliError> {
+        match self.host().await? {
+            Some(host) => Ok(host.status.route_listeners.get(route).cloned()),
+            None => Ok(dedicated_urls(&expected_listeners(&self.config()?)).remove(route)),
+        }
     }
 
     /// Where the proxy is: the running host's first listener, else the configured one. No final slash.

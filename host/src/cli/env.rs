@@ -44,7 +44,11 @@ pub(super) async fn run(args: EnvArgs, context: Context) -> Result<Exit, CliErro
         return Err(CliError::not_found(format!("`{}` has no environment mapping", args.name))
             .hint("point the tool at the URL that `ccproxy routes` prints"));
     }
-    let base = format!("{}/{path}", context.base_url().await?);
+    let base = match context.own_url(&args.name.name).await? {
+        Some(own) if own.starts_with("http") => own,
+        // A base URL cannot name a Unix socket; the path leads to the route too.
+        Some(_) | None => format!("{}/{path}", context.base_url().await?),
+    };
     let variables: Vec<(String, String)> =
         env.into_iter().map(|(name, template)| (name, fill(&template, &base))).collect();
     if context.out.json {

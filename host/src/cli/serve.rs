@@ -8,7 +8,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use super::context::Context;
 use super::error::{CliError, Exit, chain};
 use super::logging;
-use crate::app::{App, StartError};
+use crate::app::{App, StartError, dedicated_urls, shared_urls};
+use crate::proxy::BindError;
 
 /// Run the proxy in the foreground
 ///
@@ -16,7 +17,7 @@ use crate::app::{App, StartError};
 /// requests under way; a second one ends it now.
 #[derive(Args, Debug)]
 pub(super) struct ServeArgs {
-    /// Listen here, and nowhere else; repeat for more: ADDR:PORT or unix:/PATH
+    /// Listen here, and nowhere else; repeat for more: ADDR:PORT, unix:/PATH or fd:N
     #[arg(long, value_name = "ADDRESS")]
     listen: Vec<String>,
     /// Set any key of the configuration: --set refresh.ahead=20%
@@ -39,14 +40,17 @@ pub(super) async fn run(args: ServeArgs, context: Context) -> Result<Exit, CliEr
         },
         () = stop.requested() => return Err(CliError::cancelled("stopped before it was ready")),
     };
-    for url in attached.listen_urls() {
-        context.out.say(&format!("listening on {url}"));
+    let listeners = attached.listeners();
+    for listener in &listeners {
+        let route = listener.dedicated.as_ref().map(|route| format!(" for the route `{route}`"));
+        context.out.say(&format!("listening on {listener}{}", route.unwrap_or_default()));
     }
     context.out.say("ready");
     if context.out.json {
         context.out.document(&json!({
             "schema": "ccproxy.serve/1",
-            "listen": attached.listen_urls(),
+            "listen": shared_urls(&listeners),
+            "route_listeners": dedicated_urls(&listeners),
             "admin": attached.admin(),
             "pid": std::process::id(),
         }))?;
@@ -82,18 +86,34 @@ impl Stop {
 }
 
 async fn not_started(error: StartError, context: &Context) -> CliError {
-    let error = match error {
-        StartError::Fault(fault) => return fault.into(),
-        StartError::Config(error) => return error.into(),
-        StartError::Bind(error) => CliError::failed(chain(&error)),
+    match error {
+        StartError::Fault(fault) => fault.into(),
+        StartError::Config(error) => error.into(),
+        StartError::Bind(error) => not_bound(error, context).await,
+    }
+}
+
+async fn not_bound(error: BindError, context: &Context) -> CliError {
+    let message = chain(&error);
+    let hint = match &error {
+        // Interface section 6.
+        BindError::NotLoopback { .. } => {
+            return CliError::usage(message).hint("let the socket listen on a loopback address");
+        }
+        BindError::Unix { source, .. } => source.hint(),
+        BindError::Inherited { source, .. } => source.hint().map(str::to_owned),
+        BindError::InUse { .. } | BindError::Refused { .. } | BindError::Nothing | BindError::Workers(_) => {
+            Some("ccproxy serve --listen 127.0.0.1:0".into())
+        }
     };
+    let failed = CliError { hint, ..CliError::failed(message) };
     match context.host().await {
-        Ok(Some(host)) => error.hint(format!(
+        Ok(Some(host)) => failed.hint(format!(
             "a host runs on these directories already: pid {}, {}",
             host.status.pid,
             host.status.listen.join(" ")
         )),
-        Ok(None) | Err(_) => error.hint("ccproxy serve --listen 127.0.0.1:0"),
+        Ok(None) | Err(_) => failed,
     }
 }
 

@@ -15,7 +15,7 @@ use super::duration;
 use super::layers::{Merged, Rank};
 use super::named::{ConnectionConfig, Cookies, RouteConfig};
 use super::origin::Origin;
-use super::typed::{ListenAddress, OutboundProxy, Resolved, optional_url};
+use super::typed::{ListenAddress, OutboundProxy, Resolved, Server, optional_url};
 use crate::credential::{Ahead, Policy};
 use crate::model::{ConnectionId, Name, Target};
 
@@ -25,8 +25,10 @@ pub(super) fn resolve(merged: &Merged, problems: &mut Vec<Diagnostic>) -> Option
     let routes = routes(merged, problems);
     two_on_one_path(&routes, problems);
     let refresh: Refresh = section(merged, "refresh", problems)?;
+    let server: Server = section(merged, "server", problems)?;
+    two_on_one_listener(merged, &server, &routes, problems);
     Some(Resolved {
-        server: section(merged, "server", problems)?,
+        server,
         admin: section(merged, "admin", problems)?,
         upstream: section(merged, "upstream", problems)?,
         plugins: section(merged, "plugins", problems)?,
@@ -206,6 +208,32 @@ fn two_on_one_path(routes: &BTreeMap<Name, RouteConfig>, problems: &mut Vec<Diag
             problems.push(Diagnostic::new(route.origin.clone(), message).with_hint(hint));
         } else {
             taken.insert(&route.path, (name, route));
+        }
+    }
+}
+
+/// A listener is the server's or one route's.
+fn two_on_one_listener(
+    merged: &Merged,
+    server: &Server,
+    routes: &BTreeMap<Name, RouteConfig>,
+    problems: &mut Vec<Diagnostic>,
+) {
+    let shared =
+        server.listen.iter().map(|address| (address, "`server.listen`".into(), vec!["server", "listen"]));
+    let own = routes.iter().filter_map(|(name, route)| {
+        let path = vec!["routes", name.as_str(), "listen"];
+        Some((route.listen.as_ref()?, format!("`routes.{name}.listen`"), path))
+    });
+    let mut taken: Vec<(&ListenAddress, String, Origin)> = Vec::new();
+    for (address, what, path) in shared.chain(own) {
+        let origin = origin(merged, &path);
+        if let Some((_, other, first)) = taken.iter().find(|(one, ..)| address.collides_with(one)) {
+            let message = format!("{other} and {what} both want `{address}`: the first is at {first}");
+            let hint = "give one of them another address";
+            problems.push(Diagnostic::new(origin, message).with_hint(hint));
+        } else {
+            taken.push((address, what, origin));
         }
     }
 }

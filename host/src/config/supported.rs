@@ -18,13 +18,9 @@ impl Config {
             refuse(&["server", "access"], "`server.access` = \"key\"".into(), "use \"same-user\"");
         }
         for address in &resolved.server.listen {
-            if let Some(what) = exposed_or_special(address) {
+            if let Some(what) = unsupported(address) {
                 let what = format!("{what} (`{address}` in `server.listen`)");
-                refuse(
-                    &["server", "listen"],
-                    what,
-                    "listen on a loopback address such as \"127.0.0.1:8462\"",
-                );
+                refuse(&["server", "listen"], what, LOOPBACK);
             }
         }
         if resolved.server.insecure_cleartext {
@@ -42,9 +38,9 @@ impl Config {
             refuse(&["storage", "backend"], what, "use \"auto\", \"file\" or \"memory\"");
         }
         for (name, route) in &resolved.routes {
-            if route.listen.is_some() {
-                let what = format!("a listener of its own for the route `{name}`");
-                refuse(&["routes", name.as_str(), "listen"], what, "reach the route by its path");
+            if let Some((what, address)) = route.listen.as_ref().and_then(|it| Some((unsupported(it)?, it))) {
+                let what = format!("{what} (`{address}` for the route `{name}`)");
+                refuse(&["routes", name.as_str(), "listen"], what, LOOPBACK);
             }
         }
         ConfigError::check_unsupported(missing)
@@ -77,12 +73,14 @@ impl Config {
     }
 }
 
-fn exposed_or_special(address: &ListenAddress) -> Option<&'static str> {
+const LOOPBACK: &str = "listen on a loopback address such as \"127.0.0.1:8462\"";
+
+fn unsupported(address: &ListenAddress) -> Option<&'static str> {
     match address {
         ListenAddress::Tcp(address) if address.ip().is_loopback() => None,
         ListenAddress::Tcp(_) => Some("a listener that is not loopback"),
         ListenAddress::Https(_) => Some("an https listener"),
-        ListenAddress::Unix(_) => Some("a Unix socket listener"),
-        ListenAddress::Fd(_) => Some("a listener handed over by descriptor"),
+        // Who may use a socket is known, and a descriptor is looked at before it is used.
+        ListenAddress::Unix(_) | ListenAddress::Fd(_) => None,
     }
 }

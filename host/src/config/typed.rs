@@ -89,6 +89,18 @@ pub enum ListenAddress {
     Fd(u32),
 }
 
+impl ListenAddress {
+    /// Whether there is only room for one of the two. Any number may have a free port each.
+    pub(super) fn collides_with(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Tcp(one) | Self::Https(one), Self::Tcp(two) | Self::Https(two)) => {
+                one == two && one.port() != 0
+            }
+            _ => self == other,
+        }
+    }
+}
+
 /// A text that is no [`ListenAddress`].
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not an address with a port from 0 to 65535")]

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use crate::message::RequestHead;
+use crate::message::{Local, RequestHead, Via};
 use crate::refusal::Refusal;
 
 /// A host of `server.allowed_hosts`: `name` (with our port or none) or `name:port` (exactly).
@@ -40,6 +40,9 @@ pub enum Addressee<'a> {
     Host,
     /// `<label>.localhost`: the route of that name is mounted at `/`. As sent: any case.
     Route(&'a str),
+    /// Any other name, on a Unix socket that one route has to itself: the client believes that it talks to the
+    /// upstream, and calls us by its name.
+    Upstream,
 }
 
 /// The one authority of a request: exactly one `Host`, and no second opinion in `:authority` or in
@@ -66,22 +69,29 @@ fn agreed<'a>(one: &'a [u8], other: &'a [u8]) -> Result<&'a [u8], Refusal> {
     if one.eq_ignore_ascii_case(other) { Ok(one) } else { Err(Refusal::HostNotAllowed) }
 }
 
-/// Whether `authority` is a name of ours on the listener at `local`.
+/// Whether `authority` is a name of ours on the listener the request came through.
+///
+/// A client that is pointed at a Unix socket still sends the name that it was going to call, and on a socket
+/// that leads to one upstream only, any name means that upstream. Nothing is given up by it: what this check
+/// is for, a page in the user's browser whose host name was rebound to us, cannot open a Unix socket.
 pub(super) fn own<'a>(
     authority: &'a [u8],
-    local: SocketAddr,
+    via: &Via,
     allowed: &[AllowedHost],
 ) -> Result<Addressee<'a>, Refusal> {
     let (host, port) = split_port(authority).ok_or(Refusal::Malformed("Host is not an authority"))?;
     let host = std::str::from_utf8(host).map_err(|_| Refusal::Malformed("Host is not an authority"))?;
     // Compared as text: `127.1`, `[0::1]` or `localhost.` are spellings only an attacker needs.
-    let our_port = match port {
-        Some(port) => port == local.port().to_string().as_bytes(),
-        None => local.port() == 80,
+    let our_port = match (via.local, port) {
+        (Local::Tcp(local), Some(port)) => port == local.port().to_string().as_bytes(),
+        (Local::Tcp(local), None) => local.port() == 80,
+        // A socket has no port that could be wrong.
+        (Local::Unix, _) => true,
     };
     let same = |name: &str| host.eq_ignore_ascii_case(name);
     if our_port {
-        if same("127.0.0.1") || same("localhost") || same("[::1]") || same(&address(local)) {
+        let is_address = || matches!(via.local, Local::Tcp(local) if same(&address(local)));
+        if same("127.0.0.1") || same("localhost") || same("[::1]") || is_address() {
             return Ok(Addressee::Host);
         }
         if let Some(label) = route_label(host) {
@@ -95,7 +105,11 @@ pub(super) fn own<'a>(
                 None => port.is_none() || our_port,
             }
     };
-    if allowed.iter().any(is_allowed) { Ok(Addressee::Host) } else { Err(Refusal::HostNotAllowed) }
+    match (via.local, &via.dedicated) {
+        _ if allowed.iter().any(is_allowed) => Ok(Addressee::Host),
+        (Local::Unix, Some(_)) => Ok(Addressee::Upstream),
+        _ => Err(Refusal::HostNotAllowed),
+    }
 }
 
 /// The listener's own address as an authority spells it.

@@ -85,7 +85,7 @@ impl Guard {
         check_size(head)?;
         let target = target::split(head.target)?;
         let authority = authority::of(head, target.authority)?;
-        let addressee = authority::own(authority, via.local, &self.allowed_hosts)?;
+        let addressee = authority::own(authority, via, &self.allowed_hosts)?;
         let cors = match browser::check(head, authority, &self.allowed_origins)? {
             browser::Caller::Allowed(origin) => Some(origin),
             browser::Caller::Own | browser::Caller::NotAPage => None,

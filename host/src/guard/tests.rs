@@ -1,7 +1,7 @@
 //! The table of attacks on raw heads, and what honest clients send.
 
 use super::*;
-use crate::message::{Field, Version};
+use crate::message::{Field, Local, Version};
 use pretty_assertions::assert_eq;
 
 /// A request head as text: the request line, then field lines.
@@ -66,7 +66,12 @@ impl Raw {
 }
 
 fn via() -> Via {
-    Via { local: "127.0.0.1:8462".parse().unwrap(), dedicated: None, entry: Entry::SameUser }
+    Via {
+        local: Local::Tcp("127.0.0.1:8462".parse().unwrap()),
+        dedicated: None,
+        http2: false,
+        entry: Entry::SameUser,
+    }
 }
 
 #[test]
@@ -310,4 +315,39 @@ fn only_a_plain_websocket_handshake_is_one() {
     assert!(!websocket(Raw::get("/ws").with("Upgrade", "websocket")));
     let with_body = upgrade("websocket").with("Content-Length", "5");
     assert!(matches!(with_body.refusal(), Some(Refusal::Malformed(_))));
+}
+
+/// What a request to `host` gets over a Unix socket, its own route's or everybody's.
+fn over_unix(host: &str, dedicated: Option<&str>) -> Result<String, Refusal> {
+    let dedicated = dedicated.map(|route| route.parse().unwrap());
+    let via = Via { local: Local::Unix, dedicated, http2: false, entry: Entry::SameUser };
+    let raw = Raw::get("/user").without_host().with("Host", host);
+    raw.judge(&Guard::default(), &via, |verdict| match verdict? {
+        Verdict::Enter(admitted) => Ok(format!("{:?}", admitted.addressee)),
+        Verdict::Preflight(_) => panic!("a preflight"),
+    })
+}
+
+#[test]
+fn a_socket_of_one_route_is_called_by_any_name() {
+    assert_eq!(over_unix("api.github.com", Some("gh")), Ok("Upstream".into()));
+    assert_eq!(over_unix("127.0.0.1:9000", Some("gh")), Ok("Host".into()));
+    assert_eq!(over_unix("localhost", Some("gh")), Ok("Host".into()));
+    assert!(matches!(over_unix("a@b", Some("gh")), Err(Refusal::Malformed(_))));
+}
+
+#[test]
+fn a_socket_of_all_routes_has_no_port_but_our_names_only() {
+    assert_eq!(over_unix("localhost", None), Ok("Host".into()));
+    assert_eq!(over_unix("localhost:8462", None), Ok("Host".into()));
+    assert_eq!(over_unix("graph.localhost", None), Ok("Route(\"graph\")".into()));
+    assert_eq!(over_unix("api.github.com", None), Err(Refusal::HostNotAllowed));
+}
+
+#[test]
+fn a_port_of_one_route_is_called_by_our_names_only() {
+    let via = Via { dedicated: Some("gh".parse().unwrap()), ..via() };
+    let raw = Raw::get("/user").without_host().with("Host", "api.github.com");
+    let refused = raw.judge(&Guard::default(), &via, |verdict| verdict.err());
+    assert_eq!(refused, Some(Refusal::HostNotAllowed), "a page whose name was rebound reaches a port");
 }

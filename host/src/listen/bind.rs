@@ -1,60 +1,62 @@
 //! Listening sockets.
 
-use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
+use std::os::unix::net::UnixListener;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use socket2::{Domain, Socket, Type};
 
+use super::inherited::{self, InheritError};
 use super::owner::{self, Owner};
-use crate::model::Name;
+use super::place::{Address, ListenerSpec, ListenerUrl, Place, Terms};
+use super::unix::{self, SocketFile, UnixError};
 
 /// Connections that may wait to be accepted.
-const BACKLOG: i32 = 1024;
+pub(super) const BACKLOG: i32 = 1024;
 
-/// An address to listen on. Loopback only.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenerSpec {
-    /// The address; port 0 means a free one.
-    pub address: SocketAddr,
-    /// The route that has this listener to itself, at `/`.
-    pub dedicated: Option<Name>,
-}
-
-/// Where clients reach a listener.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ListenerUrl {
-    /// The address, the port filled in.
-    pub address: SocketAddr,
-    /// The route that has it to itself.
-    pub dedicated: Option<Name>,
-}
-
-impl fmt::Display for ListenerUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "http://{}", self.address)
-    }
-}
-
-/// Why the request path cannot start.
+/// Why there is no listening.
 #[derive(Debug, thiserror::Error)]
 pub enum BindError {
     /// Somebody else listens there.
-    #[error("{address} is in use{}", owner.as_ref().map(|owner| format!(" by {owner}")).unwrap_or_default())]
+    #[error("{place} is in use{}", owner.as_ref().map(|owner| format!(" by {owner}")).unwrap_or_default())]
     InUse {
         /// The address.
-        address: SocketAddr,
+        place: Place,
         /// Who, where it can be known.
         owner: Option<Owner>,
     },
     /// Exposed listeners need keys and TLS.
-    #[error("{0} is not a loopback address")]
-    NotLoopback(SocketAddr),
+    #[error("{place} is not a loopback address{}", at.map(|at| format!(": it is bound to {at}")).unwrap_or_default())]
+    NotLoopback {
+        /// What was asked for.
+        place: Place,
+        /// What it turned out to be, if that is something else.
+        at: Option<SocketAddr>,
+    },
+    /// A Unix socket cannot be made there.
+    #[error("cannot listen on {}", Place::Unix(path.clone()))]
+    Unix {
+        /// Its name.
+        path: PathBuf,
+        /// Why.
+        source: UnixError,
+    },
+    /// No socket was handed over.
+    #[error("cannot listen on fd:{number}")]
+    Inherited {
+        /// The descriptor.
+        number: u32,
+        /// Why.
+        source: InheritError,
+    },
     /// The system says no.
-    #[error("cannot listen on {address}")]
+    #[error("cannot listen on {place}")]
     Refused {
         /// The address.
-        address: SocketAddr,
+        place: Place,
         /// Why.
         source: io::Error,
     },
@@ -67,49 +69,107 @@ pub enum BindError {
 }
 
 /// A listening socket. Every worker accepts from a duplicate of its descriptor.
+pub(super) enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener),
+}
+
+impl Listener {
+    pub(super) fn duplicate(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(listener) => listener.try_clone().map(Self::Tcp),
+            Self::Unix(listener) => listener.try_clone().map(Self::Unix),
+        }
+    }
+}
+
+/// A socket that listens, and for what.
 pub(crate) struct Bound {
-    listener: TcpListener,
-    pub(crate) address: SocketAddr,
-    pub(crate) dedicated: Option<Name>,
+    /// Told apart from every other, and from the same socket on other terms.
+    pub(super) id: u64,
+    pub(super) place: Place,
+    pub(super) at: Address,
+    pub(super) terms: Terms,
+    /// Removed with the last that holds it, and before the socket is closed: as long as that is open nobody
+    /// else's file has its inode.
+    file: Option<Arc<SocketFile>>,
+    pub(super) listener: Listener,
 }
 
 impl Bound {
-    /// The same socket for one more worker.
-    pub(crate) fn share(&self) -> io::Result<Self> {
-        let listener = self.listener.try_clone()?;
-        Ok(Self { listener, address: self.address, dedicated: self.dedicated.clone() })
+    fn new(spec: &ListenerSpec, listener: Listener, at: Address, file: Option<SocketFile>) -> Self {
+        let (place, terms) = (spec.place.clone(), spec.terms.clone());
+        Self { id: next_id(), place, at, terms, listener, file: file.map(Arc::new) }
     }
 
-    pub(crate) fn url(&self) -> ListenerUrl {
-        ListenerUrl { address: self.address, dedicated: self.dedicated.clone() }
+    /// Whether this is the listener that `place` asks for.
+    pub(super) fn is_at(&self, place: &Place) -> bool {
+        self.place == *place
+            || match (place, &self.at) {
+                (Place::Tcp(wanted), Address::Tcp(at)) => wanted == at,
+                (Place::Unix(wanted), Address::Unix(at)) => wanted == at,
+                _ => false,
+            }
     }
 
-    pub(crate) fn into_listener(self) -> TcpListener {
-        self.listener
+    /// The same socket on other terms: nobody who connects meanwhile is refused.
+    pub(super) fn on_terms(&self, spec: &ListenerSpec) -> io::Result<Self> {
+        Ok(Self {
+            id: next_id(),
+            place: spec.place.clone(),
+            at: self.at.clone(),
+            terms: spec.terms.clone(),
+            listener: self.listener.duplicate()?,
+            file: self.file.clone(),
+        })
+    }
+
+    pub(super) fn url(&self) -> ListenerUrl {
+        ListenerUrl { at: self.at.clone(), dedicated: self.terms.dedicated.clone() }
     }
 }
 
-/// Binds every address, or none.
-pub(crate) fn bind(specs: &[ListenerSpec]) -> Result<Vec<Bound>, BindError> {
-    let mut bound = Vec::with_capacity(specs.len());
-    for spec in specs {
-        if !spec.address.ip().is_loopback() {
-            return Err(BindError::NotLoopback(spec.address));
+fn next_id() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(0);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Binds a listener; `None` if the machine has no such address and may do without.
+pub(super) fn bind(spec: &ListenerSpec) -> Result<Option<Bound>, BindError> {
+    let place = || spec.place.clone();
+    let (listener, at, file) = match &spec.place {
+        Place::Tcp(address) if !address.ip().is_loopback() => {
+            return Err(BindError::NotLoopback { place: place(), at: None });
         }
-        match open(spec.address) {
-            Ok((listener, address)) => {
-                bound.push(Bound { listener, address, dedicated: spec.dedicated.clone() });
-            }
+        Place::Tcp(address) => match open(*address) {
+            Ok((listener, at)) => (Listener::Tcp(listener), Address::Tcp(at), None),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                return Err(BindError::InUse { address: spec.address, owner: owner::of(spec.address) });
+                return Err(BindError::InUse { place: place(), owner: owner::of(*address) });
             }
-            Err(error) if spec.address.is_ipv6() && is_missing(&error) => {
-                tracing::warn!(address = %spec.address, "this machine has no IPv6 loopback: not listening there");
+            Err(error) if address.is_ipv6() && is_missing(&error) && spec.terms.dedicated.is_none() => {
+                tracing::warn!(%address, "this machine has no IPv6 loopback: not listening there");
+                return Ok(None);
             }
-            Err(source) => return Err(BindError::Refused { address: spec.address, source }),
+            Err(source) => return Err(BindError::Refused { place: place(), source }),
+        },
+        Place::Unix(path) => match unix::open(path) {
+            Ok((listener, file)) => (Listener::Unix(listener), Address::Unix(path.clone()), Some(file)),
+            Err(UnixError::Alive(owner)) => return Err(BindError::InUse { place: place(), owner }),
+            Err(source) => return Err(BindError::Unix { path: path.clone(), source }),
+        },
+        Place::Inherited(number) => {
+            let inherited = inherited::take(*number);
+            let (listener, at) =
+                inherited.map_err(|source| BindError::Inherited { number: *number, source })?;
+            if let Address::Tcp(at) = at
+                && !at.ip().is_loopback()
+            {
+                return Err(BindError::NotLoopback { place: place(), at: Some(at) });
+            }
+            (listener, at, None)
         }
-    }
-    if bound.is_empty() { Err(BindError::Nothing) } else { Ok(bound) }
+    };
+    Ok(Some(Bound::new(spec, listener, at, file)))
 }
 
 /// Without SO_REUSEPORT: a second instance, or another user's program, must not bind beside us.
@@ -139,21 +199,22 @@ mod tests {
     use pretty_assertions::assert_eq;
 
     fn spec(address: &str) -> ListenerSpec {
-        ListenerSpec { address: address.parse().unwrap(), dedicated: None }
+        ListenerSpec { place: Place::Tcp(address.parse().unwrap()), terms: Terms::default() }
     }
 
     #[test]
     fn port_0_is_filled_in() {
-        let bound = bind(&[spec("127.0.0.1:0")]).unwrap();
-        assert_ne!(bound[0].address.port(), 0);
-        assert_eq!(bound[0].url().to_string(), format!("http://{}", bound[0].address));
+        let bound = bind(&spec("127.0.0.1:0")).unwrap().unwrap();
+        let Address::Tcp(at) = bound.at else { panic!("{:?}", bound.at) };
+        assert_ne!(at.port(), 0);
+        assert_eq!(bound.url().to_string(), format!("http://{at}"));
     }
 
     #[test]
     fn a_port_in_use_names_the_program_that_has_it() {
         let taken = TcpListener::bind("127.0.0.1:0").unwrap();
-        let address = taken.local_addr().unwrap();
-        let refused = bind(&[ListenerSpec { address, dedicated: None }]).err().unwrap();
+        let address = taken.local_addr().unwrap().to_string();
+        let refused = bind(&spec(&address)).err().unwrap();
         let text = refused.to_string();
         let me = format!("{address} is in use by ");
         assert!(text.starts_with(&me) && text.contains(&format!("(pid {})", std::process::id())), "{text}");
@@ -161,6 +222,6 @@ mod tests {
 
     #[test]
     fn other_machines_are_not_listened_to() {
-        assert!(matches!(bind(&[spec("0.0.0.0:0")]), Err(BindError::NotLoopback(_))));
+        assert!(matches!(bind(&spec("0.0.0.0:0")), Err(BindError::NotLoopback { .. })));
     }
 }

@@ -37,6 +37,13 @@ pub(super) fn of(address: SocketAddr) -> Option<Owner> {
     Some(Owner { uid: taken.uid, process: holder(taken.inode) })
 }
 
+/// A process that the kernel named itself.
+pub(super) fn of_process(uid: u32, pid: i32) -> Owner {
+    let name = fs::read_to_string(format!("/proc/{pid}/comm")).ok();
+    let process = name.and_then(|name| Some((u32::try_from(pid).ok()?, name.trim_end().to_owned())));
+    Owner { uid, process }
+}
+
 /// The process that has the socket open.
 fn holder(inode: u64) -> Option<(u32, String)> {
     let wanted = format!("socket:[{inode}]");

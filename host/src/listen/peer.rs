@@ -9,6 +9,7 @@ mod sock_diag;
 use std::net::SocketAddr;
 
 pub(super) use proc_net::rows;
+use tokio::net::UnixStream;
 
 use crate::message::Entry;
 
@@ -54,6 +55,16 @@ impl Peers {
         }
         let row = rows().into_iter().find(|row| row.local == peer && row.remote == local)?;
         Some((row.uid, row.inode))
+    }
+}
+
+/// Whether the peer at the other end of a Unix socket enters without a key: SO_PEERCRED tells whose it was
+/// when it connected. One that cannot be told is a stranger's.
+pub(super) fn entry_of_unix(stream: &UnixStream) -> Entry {
+    let own_uid = rustix::process::geteuid().as_raw();
+    match stream.peer_cred() {
+        Ok(peer) if peer.uid() == own_uid => Entry::SameUser,
+        Ok(_) | Err(_) => Entry::Stranger,
     }
 }
 

@@ -1,22 +1,17 @@
 //! A worker: one thread, one runtime, connections from every listener.
 
-use std::io;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::{LocalSet, spawn_local};
 
+use super::accept::Door;
 use super::bind::Bound;
-use super::peer::Peers;
-use crate::carrier::{Shared, Worker, serve};
-use crate::message::Via;
-use crate::model::Name;
+use crate::carrier::{Shared, Worker};
 
-/// After EMFILE and its like: accepting again at once would only spin.
-const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 /// How often idle upstream connections are looked at.
 const EXPIRY_STEP: Duration = Duration::from_secs(15);
 
@@ -31,8 +26,11 @@ pub(crate) enum Phase {
     Aborted,
 }
 
+/// The listeners that workers accept from; it changes.
+type Listeners = watch::Receiver<Vec<Arc<Bound>>>;
+
 /// Serves until the host stops. Runs on a thread of its own.
-pub(crate) fn work(shared: Arc<Shared>, doors: Vec<Bound>, phase: watch::Receiver<Phase>) {
+pub(crate) fn work(shared: Arc<Shared>, listeners: Listeners, phase: watch::Receiver<Phase>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -44,15 +42,14 @@ pub(crate) fn work(shared: Arc<Shared>, doors: Vec<Bound>, phase: watch::Receive
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async move {
         let worker = Worker::new(shared);
-        let accepting: Vec<_> =
-            doors.into_iter().map(|door| spawn_local(accept(worker.clone(), door))).collect();
         spawn_local(expire(worker.clone()));
-        reached(phase.clone(), Phase::Draining).await;
-        // First nobody new, then those inside: whoever is sent away finds the door closed.
-        for task in accepting {
-            task.abort();
-            let _ = task.await;
+        let mut doors = Doorkeeper { worker: worker.clone(), listeners, doors: HashMap::new() };
+        tokio::select! {
+            () = doors.keep() => {}
+            () = reached(phase.clone(), Phase::Draining) => {}
         }
+        // First nobody new, then those inside: whoever is sent away finds the door closed.
+        doors.close().await;
         worker.drain();
         let drain_timeout = worker.shared.rules.load().drain_timeout;
         tokio::select! {
@@ -63,53 +60,43 @@ pub(crate) fn work(shared: Arc<Shared>, doors: Vec<Bound>, phase: watch::Receive
     });
 }
 
-/// Accepts from one listener.
-async fn accept(worker: Rc<Worker>, door: Bound) {
-    let (address, dedicated) = (door.address, door.dedicated.clone());
-    let listener = match TcpListener::from_std(door.into_listener()) {
-        Ok(listener) => listener,
-        Err(error) => {
-            tracing::error!(%error, %address, "a worker cannot listen");
-            return;
-        }
-    };
-    let mut peers = Peers::new();
-    loop {
-        match listener.accept().await {
-            Ok((stream, peer)) => match via(&mut peers, &stream, peer, dedicated.clone()) {
-                Ok(via) => {
-                    let (active, worker) = (worker.active(), worker.clone());
-                    spawn_local(async move {
-                        let _active = active;
-                        serve(worker, Rc::new(via), stream).await;
-                    });
-                }
-                // The peer is gone already.
-                Err(error) => tracing::debug!(%error, "a connection was not served"),
-            },
-            Err(error) if is_of_the_connection(&error) => {}
-            Err(error) => {
-                tracing::warn!(%error, %address, "cannot accept");
-                tokio::time::sleep(ACCEPT_PAUSE).await;
-            }
+/// Opens and closes this worker's doors as the set of listeners changes.
+struct Doorkeeper {
+    worker: Rc<Worker>,
+    listeners: Listeners,
+    doors: HashMap<u64, Door>,
+}
+
+impl Doorkeeper {
+    /// Returns when there will be no further change.
+    async fn keep(&mut self) {
+        while self.listeners.changed().await.is_ok() {
+            self.follow().await;
         }
     }
-}
 
-fn via(
-    peers: &mut Peers,
-    stream: &tokio::net::TcpStream,
-    peer: std::net::SocketAddr,
-    dedicated: Option<Name>,
-) -> io::Result<Via> {
-    let local = stream.local_addr()?;
-    Ok(Via { local, dedicated, entry: peers.entry(local, peer) })
-}
+    async fn follow(&mut self) {
+        let wanted = self.listeners.borrow_and_update().clone();
+        for bound in &wanted {
+            if self.doors.contains_key(&bound.id) {
+                continue;
+            }
+            match Door::open(&self.worker, bound) {
+                Ok(door) => drop(self.doors.insert(bound.id, door)),
+                Err(error) => tracing::error!(%error, listener = %bound.url(), "a worker cannot listen"),
+            }
+        }
+        let gone = self.doors.extract_if(|id, _| !wanted.iter().any(|bound| bound.id == *id));
+        for (_, door) in gone.collect::<Vec<_>>() {
+            door.close().await;
+        }
+    }
 
-/// Errors of accept(2) that concern the connection, not the listener.
-fn is_of_the_connection(error: &io::Error) -> bool {
-    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
-    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+    async fn close(&mut self) {
+        for (_, door) in self.doors.drain() {
+            door.close().await;
+        }
+    }
 }
 
 async fn expire(worker: Rc<Worker>) {

@@ -9,7 +9,7 @@ mod via;
 
 pub use field::{Field, FieldSet, token_list};
 pub use names::{canonical, folded_eq, has_prefix, is_client_credential, is_connection_specific, is_one_of};
-pub use via::{Entry, Via};
+pub use via::{Entry, Local, Via};
 
 /// The protocol version of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

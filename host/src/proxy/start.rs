@@ -11,7 +11,7 @@ use super::Rules;
 use crate::carrier::{OwnPaths, Shared};
 use crate::credential::Acquire;
 use crate::hook::HookSink;
-use crate::listen::{self, BindError, Bound, ListenerSpec, ListenerUrl, Phase};
+use crate::listen::{self, BindError, Doors, ListenerSpec, ListenerUrl, Phase};
 
 /// What the request path runs on.
 pub struct ProxyConfig {
@@ -32,14 +32,13 @@ pub struct ProxyConfig {
 /// The request path of a host.
 pub struct Proxy {
     shared: Arc<Shared>,
-    bound: Vec<Bound>,
+    doors: Doors,
     workers: usize,
 }
 
 /// The request path while it serves.
 pub struct Running {
-    /// What is listened on, the ports filled in.
-    pub addresses: Vec<ListenerUrl>,
+    doors: Doors,
     phase: watch::Sender<Phase>,
     ended: mpsc::Receiver<()>,
 }
@@ -47,7 +46,7 @@ pub struct Running {
 impl Proxy {
     /// Binds every listener, so that a port in use is known before anything is served.
     pub fn bind(config: ProxyConfig) -> Result<Self, BindError> {
-        let bound = listen::bind(&config.listeners)?;
+        let doors = Doors::open(&config.listeners)?;
         let shared = Shared {
             rules: config.rules,
             acquire: config.acquire,
@@ -56,29 +55,28 @@ impl Proxy {
         };
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         let workers = if config.workers == 0 { cores } else { config.workers };
-        Ok(Self { shared: Arc::new(shared), bound, workers })
+        Ok(Self { shared: Arc::new(shared), doors, workers })
     }
 
-    /// What is listened on, the ports filled in. Connections wait until [`Self::serve`].
-    pub fn addresses(&self) -> Vec<ListenerUrl> {
-        self.bound.iter().map(Bound::url).collect()
+    /// The listeners. Connections wait until [`Self::serve`].
+    pub fn doors(&self) -> &Doors {
+        &self.doors
     }
 
     /// Starts the workers.
     pub fn serve(self) -> std::io::Result<Running> {
-        let addresses = self.addresses();
         let (phase, watched) = watch::channel(Phase::Serving);
         let (alive, ended) = mpsc::channel(1);
         for number in 0..self.workers {
-            let doors = self.bound.iter().map(Bound::share).collect::<Result<Vec<_>, _>>()?;
-            let (shared, phase, alive) = (self.shared.clone(), watched.clone(), alive.clone());
+            let (shared, listeners) = (self.shared.clone(), self.doors.follow());
+            let (phase, alive) = (watched.clone(), alive.clone());
             thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
                 // Held to the end of the thread: when all are dropped, the request path has ended.
                 let _alive = alive;
-                listen::work(shared, doors, phase);
+                listen::work(shared, listeners, phase);
             })?;
         }
-        Ok(Running { addresses, phase, ended })
+        Ok(Running { doors: self.doors, phase, ended })
     }
 
     /// Binds and serves.
@@ -88,8 +86,14 @@ impl Proxy {
 }
 
 impl Running {
+    /// What is listened on, the ports filled in.
+    pub fn addresses(&self) -> Vec<ListenerUrl> {
+        self.doors.urls()
+    }
+
     /// Stops accepting, lets requests under way end, and waits for that: at most the drain timeout.
     pub async fn shutdown(&mut self) {
+        self.doors.close();
         self.phase.send_if_modified(|phase| {
             let serving = *phase == Phase::Serving;
             if serving {

@@ -39,8 +39,12 @@ impl Links<'_> {
     }
 
     fn to_us(&self, rest: &[u8]) -> Vec<u8> {
-        let mut link = b"http://".to_vec();
-        link.extend_from_slice(self.client.authority);
+        let mut link = match self.client.mount {
+            // Whatever name it calls, it calls us: the upstream's own stays right, but for the base path, which
+            // we add again.
+            Mount::Upstream => self.base.origin().to_string().into_bytes(),
+            Mount::Root | Mount::Path => [b"http://", self.client.authority].concat(),
+        };
         if self.client.mount == Mount::Path {
             link.push(b'/');
             link.extend_from_slice(self.client.path.as_bytes());
@@ -148,6 +152,21 @@ mod tests {
         }
         let at_root = rewritten("https://up.example", Mount::Root, "https://up.example/upload/x");
         assert_eq!(at_root.unwrap(), "http://localhost:8462/upload/x");
+    }
+
+    #[test]
+    fn a_client_that_takes_us_for_the_upstream_keeps_the_upstreams_name() {
+        for (base, link, expected) in [
+            ("https://up.example", "https://up.example/r?page=2", "https://up.example/r?page=2"),
+            (
+                "https://up.example/api/v3",
+                "https://up.example/api/v3/r?page=2",
+                "https://up.example/r?page=2",
+            ),
+            ("https://up.example/api/v3", "/api/v3/r", "https://up.example/r"),
+        ] {
+            assert_eq!(rewritten(base, Mount::Upstream, link).as_deref(), Some(expected), "{base} {link}");
+        }
     }
 
     #[test]

@@ -35,6 +35,9 @@ pub enum Mount {
     Path,
     /// At `/`: `<name>.localhost`, or a listener of its own.
     Root,
+    /// At `/` of what the client takes for the upstream itself: a Unix socket of its own, through which it
+    /// calls every name.
+    Upstream,
 }
 
 /// A path that ccproxy answers itself.
@@ -108,19 +111,14 @@ impl RouteTable {
 
     /// What an admitted request is for.
     pub fn find<'a>(&self, request: &Admitted<'a>, via: &Via) -> Result<Found<'a>, Refusal> {
-        let label = match (&via.dedicated, request.addressee) {
-            (Some(name), _) => Some(name.as_str()),
-            (None, Addressee::Route(label)) => Some(label),
-            (None, Addressee::Host) => None,
+        let (label, mount) = match (&via.dedicated, request.addressee) {
+            (Some(name), Addressee::Upstream) => (name.as_str(), Mount::Upstream),
+            (Some(name), Addressee::Host | Addressee::Route(_)) => (name.as_str(), Mount::Root),
+            (None, Addressee::Route(label)) => (label, Mount::Root),
+            (None, Addressee::Host | Addressee::Upstream) => return self.by_first_segment(request),
         };
-        match label {
-            Some(label) => Ok(Found::Route {
-                route: self.named(label).ok_or_else(|| self.no_route())?,
-                rest: request.path,
-                mount: Mount::Root,
-            }),
-            None => self.by_first_segment(request),
-        }
+        let route = self.named(label).ok_or_else(|| self.no_route())?;
+        Ok(Found::Route { route, rest: request.path, mount })
     }
 
     fn by_first_segment<'a>(&self, request: &Admitted<'a>) -> Result<Found<'a>, Refusal> {

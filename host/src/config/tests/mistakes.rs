@@ -122,6 +122,26 @@ fn two_routes_on_one_path_name_both_places() {
 }
 
 #[test]
+fn two_on_one_listener_name_both_places() {
+    let two = "[connections.c]\nprovider = \"x\"\n\
+               [routes.a]\nconnection = \"c\"\nlisten = \"unix:/run/gh.sock\"\n\
+               [routes.b]\nconnection = \"c\"\nlisten = \"unix:/run/gh.sock\"\n";
+    let told = Home::with(two).mistakes();
+    assert!(
+        told.contains("`routes.a.listen` and `routes.b.listen` both want `unix:/run/gh.sock`: the first is at config/config.toml:5:1"),
+        "{told}"
+    );
+    assert!(told.contains("config/config.toml:8:1"), "{told}");
+    let own =
+        "[connections.c]\nprovider = \"x\"\n[routes.a]\nconnection = \"c\"\nlisten = \"127.0.0.1:8462\"\n";
+    let told = Home::with(own).mistakes();
+    assert!(told.contains("`server.listen` and `routes.a.listen` both want `127.0.0.1:8462`"), "{told}");
+    // A free port is never the same one.
+    let free = own.replace("8462", "0");
+    Home::with(&free).set("server.listen=127.0.0.1:0,127.0.0.1:0").load();
+}
+
+#[test]
 fn a_route_to_nowhere_names_the_nearest_connection() {
     let home = Home::with(
         "[connections.azure-prod]\nprovider = \"azure\"\n[routes.r]\nconnection = \"azure-prdo\"\n",
@@ -157,14 +177,15 @@ fn what_is_not_built_is_refused_as_unsupported() {
             "a listener that is not loopback (`0.0.0.0:8462` in `server.listen`)",
         ),
         ("[server]\nlisten = [\"https://127.0.0.1:8462\"]", "an https listener"),
-        ("[server]\nlisten = [\"unix:/run/x\"]", "a Unix socket listener"),
-        ("[server]\nlisten = [\"fd:3\"]", "a listener handed over by descriptor"),
         ("[server]\ninsecure_cleartext = true", "`server.insecure_cleartext`"),
         ("[server.tls]\nlocal_ca = true", "[server.tls]"),
         ("[admin]\nlisten = \"127.0.0.1:8463\"", "an address in `admin.listen`"),
         ("[storage]\nbackend = \"keyring\"", "`storage.backend` = keyring"),
         ("[storage]\nbackend = \"postgres\"", "`storage.backend` = postgres"),
-        (&format!("{routes}listen = \"127.0.0.1:8471\""), "a listener of its own for the route `r`"),
+        (
+            &format!("{routes}listen = \"https://127.0.0.1:8471\""),
+            "an https listener (`https://127.0.0.1:8471` for the route `r`)",
+        ),
     ] {
         let error = Home::with(text).load().check_supported().unwrap_err();
         assert_eq!(Fault::from(error.clone()).code, Code::Unsupported, "{text}");

@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::guard::Guard;
 use crate::hook::{Event, HookSink, Kind};
 use crate::model::{ConnectionId, CredentialKey, Target, UnixMillis};
-use crate::proxy::{ListenerSpec, Proxy, ProxyConfig, Rules, Running};
+use crate::proxy::{Address, ListenerSpec, Place, Proxy, ProxyConfig, Rules, Running, Terms};
 use crate::route::{Destination, Forward, Policy, Route, RouteTable};
 use crate::upstream::connect::{Connector, ConnectorOptions, OutboundProxy};
 
@@ -75,7 +75,10 @@ impl Plan {
         let issuer = Arc::new(Issuer::default());
         let events = Arc::new(Events::default());
         let running = Proxy::start(ProxyConfig {
-            listeners: vec![ListenerSpec { address: "127.0.0.1:0".parse().unwrap(), dedicated: None }],
+            listeners: vec![ListenerSpec {
+                place: Place::Tcp("127.0.0.1:0".parse().unwrap()),
+                terms: Terms::default(),
+            }],
             // One worker, one pool: tests speak of the kept connection.
             workers: 1,
             rules: Arc::new(ArcSwap::from_pointee(Rules {
@@ -96,7 +99,10 @@ impl Plan {
 
 impl House {
     pub(super) fn address(&self) -> SocketAddr {
-        self.running.addresses[0].address
+        match self.running.addresses()[0].at {
+            Address::Tcp(address) => address,
+            Address::Unix(_) => unreachable!("it listens on TCP"),
+        }
     }
 
     pub(super) async fn client(&self) -> Client {

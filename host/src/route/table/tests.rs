@@ -2,7 +2,7 @@ use super::*;
 use crate::credential::Cell;
 use crate::fault::{Code, Fault};
 use crate::guard::{Guard, Verdict};
-use crate::message::{Entry, Field, RequestHead, Version};
+use crate::message::{Entry, Field, Local, RequestHead, Version};
 use crate::model::{ConnectionId, CredentialKey, Target};
 use crate::route::{Destination, Forward, Methods, Policy, Unavailable};
 use crate::upstream::connect::{Connector, ConnectorOptions};
@@ -43,7 +43,12 @@ fn look_up_via(
     host: &str,
     path: &str,
 ) -> Result<String, Refusal> {
-    let via = Via { local: "127.0.0.1:8462".parse().unwrap(), dedicated, entry: Entry::SameUser };
+    let via = Via {
+        local: Local::Tcp("127.0.0.1:8462".parse().unwrap()),
+        dedicated,
+        http2: false,
+        entry: Entry::SameUser,
+    };
     let fields = [Field { name: b"host", value: host.as_bytes() }];
     let head = RequestHead {
         method: method.as_bytes(),

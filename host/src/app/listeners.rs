@@ -1,0 +1,56 @@
+//! Where the host listens, by its configuration, and how that is told.
+
+use std::collections::BTreeMap;
+
+use crate::config::{Config, ListenAddress, Resolved};
+use crate::model::Name;
+use crate::proxy::{Address, ListenerSpec, ListenerUrl, Place, Terms};
+
+/// The listeners that a configuration asks for: those of the server, then those that a route has to itself.
+pub fn wanted(config: &Config) -> Vec<ListenerSpec> {
+    let resolved = &config.resolved;
+    let shared = resolved.server.listen.iter().filter_map(|listen| spec(listen, Terms::default()));
+    shared.chain(own(resolved)).collect()
+}
+
+fn own(resolved: &Resolved) -> impl Iterator<Item = ListenerSpec> {
+    resolved.routes.iter().filter_map(|(name, route)| {
+        // `http2` is for the upstream; a client that must be passed on in HTTP/2 (gRPC) has to come in with it.
+        let terms = Terms { dedicated: Some(name.clone()), http2: route.http2.unwrap_or(false) };
+        spec(route.listen.as_ref()?, terms)
+    })
+}
+
+fn spec(listen: &ListenAddress, terms: Terms) -> Option<ListenerSpec> {
+    let place = match listen {
+        ListenAddress::Tcp(address) => Place::Tcp(*address),
+        ListenAddress::Unix(path) => Place::Unix(path.clone()),
+        ListenAddress::Fd(number) => Place::Inherited(*number),
+        // Refused as unsupported before we get here.
+        ListenAddress::Https(_) => return None,
+    };
+    Some(ListenerSpec { place, terms })
+}
+
+/// The listeners that a host would have, as far as that can be told before it binds them.
+pub fn expected(config: &Config) -> Vec<ListenerUrl> {
+    let urls = wanted(config).into_iter().filter_map(|spec| {
+        let at = match spec.place {
+            Place::Tcp(address) => Address::Tcp(address),
+            Place::Unix(path) => Address::Unix(path),
+            Place::Inherited(_) => return None,
+        };
+        Some(ListenerUrl { at, dedicated: spec.terms.dedicated })
+    });
+    urls.collect()
+}
+
+/// The URLs that lead to every route.
+pub fn shared(urls: &[ListenerUrl]) -> Vec<String> {
+    urls.iter().filter(|url| url.dedicated.is_none()).map(ToString::to_string).collect()
+}
+
+/// The URLs that lead to one route, by its name.
+pub fn dedicated(urls: &[ListenerUrl]) -> BTreeMap<Name, String> {
+    urls.iter().filter_map(|url| Some((url.dedicated.clone()?, url.to_string()))).collect()
+}

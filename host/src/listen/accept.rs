@@ -1,0 +1,127 @@
+//! One listener on one worker: connections are accepted and sent on their way.
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::sync::watch;
+use tokio::task::{JoinHandle, spawn_local};
+
+use super::bind::{Bound, Listener};
+use super::peer::{self, Peers};
+use super::place::Terms;
+use crate::carrier::{ClientStream, Worker, serve};
+use crate::message::{Local, Via};
+
+/// After EMFILE and its like: accepting again at once would only spin.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
+
+/// A listener that this worker accepts from.
+pub(super) struct Door {
+    accepting: JoinHandle<()>,
+    /// Dropped when it closes: its connections end after the request they are at.
+    _open: watch::Sender<()>,
+}
+
+impl Door {
+    pub(super) fn open(worker: &Rc<Worker>, bound: &Bound) -> io::Result<Self> {
+        let (open, closed) = watch::channel(());
+        let room = Room { worker: worker.clone(), terms: bound.terms.clone(), closed };
+        let accepting = match bound.listener.duplicate()? {
+            Listener::Tcp(listener) => spawn_local(room.accept_tcp(TcpListener::from_std(listener)?)),
+            Listener::Unix(listener) => spawn_local(room.accept_unix(UnixListener::from_std(listener)?)),
+        };
+        Ok(Self { accepting, _open: open })
+    }
+
+    /// Accepts nobody any more.
+    pub(super) async fn close(self) {
+        self.accepting.abort();
+        let _ = self.accepting.await;
+    }
+}
+
+/// What every connection through one listener has in common.
+struct Room {
+    worker: Rc<Worker>,
+    terms: Terms,
+    closed: watch::Receiver<()>,
+}
+
+impl Room {
+    async fn accept_tcp(self, listener: TcpListener) {
+        let mut peers = Peers::new();
+        loop {
+            if let Some((stream, peer)) = accepted(listener.accept().await).await {
+                match self.by_tcp(&mut peers, &stream, peer) {
+                    Ok(via) => self.welcome(via, stream),
+                    // The peer is gone already.
+                    Err(error) => tracing::debug!(%error, "a connection was not served"),
+                }
+            }
+        }
+    }
+
+    async fn accept_unix(self, listener: UnixListener) {
+        loop {
+            if let Some((stream, _)) = accepted(listener.accept().await).await {
+                let entry = peer::entry_of_unix(&stream);
+                self.welcome(self.via(Local::Unix, entry), stream);
+            }
+        }
+    }
+
+    fn by_tcp(&self, peers: &mut Peers, stream: &TcpStream, peer: SocketAddr) -> io::Result<Via> {
+        let local = stream.local_addr()?;
+        // Without it, small answers wait for the client's acknowledgement.
+        let _ = stream.set_nodelay(true);
+        Ok(self.via(Local::Tcp(local), peers.entry(local, peer)))
+    }
+
+    fn via(&self, local: Local, entry: crate::message::Entry) -> Via {
+        Via { local, dedicated: self.terms.dedicated.clone(), http2: self.terms.http2, entry }
+    }
+
+    fn welcome<S: ClientStream>(&self, via: Via, stream: S) {
+        let (active, worker, leave) = (self.worker.active(), self.worker.clone(), self.leave());
+        spawn_local(async move {
+            let _active = active;
+            serve(worker, Rc::new(via), stream, leave).await;
+        });
+    }
+
+    /// Resolves when connections are to end: the worker drains, or this listener is closed.
+    fn leave(&self) -> impl Future<Output = ()> + use<> {
+        let draining = self.worker.draining();
+        let mut closed = self.closed.clone();
+        async move {
+            tokio::select! {
+                () = draining => {}
+                // Nothing is ever sent: an error, because the sender is gone, is the news.
+                _ = closed.changed() => {}
+            }
+        }
+    }
+}
+
+/// What accept(2) brought, if that was a connection.
+async fn accepted<T>(outcome: io::Result<T>) -> Option<T> {
+    match outcome {
+        Ok(connection) => Some(connection),
+        Err(error) if is_of_the_connection(&error) => None,
+        Err(error) => {
+            tracing::warn!(%error, "cannot accept");
+            tokio::time::sleep(ACCEPT_PAUSE).await;
+            None
+        }
+    }
+}
+
+/// Errors of accept(2) that concern the connection, not the listener.
+fn is_of_the_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
