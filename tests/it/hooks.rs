@@ -7,13 +7,11 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use ccproxy_tests::corp::{self, Corp, SVC_SECRET};
-use ccproxy_tests::home::Home;
 use ccproxy_tests::http_client::Call;
-use ccproxy_tests::program::{self, Host, Program};
+use ccproxy_tests::program::{self, Program};
 use ccproxy_tests::sandbox::{Endpoint, Fault, Settings};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
 
 /// What a client of the proxy sends of its own, which must go no further.
 const CLIENTS_OWN: &str = "clients-own-credential";
@@ -46,7 +44,7 @@ async fn whoever_tails_sees_requests_tokens_refreshes_and_failures() {
     corp.login().await;
     corp.home.add_plugin(&program::example_plugin("listener"));
     let host = corp.home.serve().await;
-    let mut tail = tailing(&corp.home, &host).await;
+    let mut tail = corp.home.tail_events(&host).await;
 
     let answer = Call::get(&host.url("/corp/strict/x")).send().await;
     let request_id = answer.header("ccproxy-request-id").to_owned();
@@ -104,7 +102,7 @@ async fn a_plugin_that_subscribes_hears_the_same() {
     corp.login().await;
     corp.home.add_plugin(&program::example_plugin("listener"));
     let host = corp.home.serve().await;
-    let mut tail = tailing(&corp.home, &host).await;
+    let mut tail = corp.home.tail_events(&host).await;
 
     assert_eq!(Call::get(&host.url("/svc/strict/x")).send().await.status, 200);
     corp.home.ccproxy(&["auth", "refresh", "corp"]).await.expect_success();
@@ -137,18 +135,6 @@ async fn a_plugin_that_subscribes_hears_the_same() {
     }
 }
 
-/// Starts a tail, and requests until it tells of one: from then on it misses nothing.
-async fn tailing(home: &Home, host: &Host) -> Program {
-    let tail = home.spawn_ccproxy(&["hooks", "tail", "--json"]);
-    let deadline = Instant::now() + Duration::from_secs(30);
-    while tail.stdout_so_far().is_empty() {
-        assert!(Instant::now() < deadline, "the tail is silent: {}", tail.stderr_so_far());
-        Call::get(&host.url("/no-such-route")).send().await;
-        sleep(Duration::from_millis(20)).await;
-    }
-    tail
-}
-
 #[tokio::test]
 async fn no_secret_is_in_any_output_or_file_but_the_vault() {
     let mut corp = Corp::with_config(
@@ -171,7 +157,7 @@ async fn no_secret_is_in_any_output_or_file_but_the_vault() {
     let mut said = Vec::new();
     let host =
         corp.home.serve_with(&["--listen", "127.0.0.1:0", "-vv", "--set", "logging.access_log=true"]).await;
-    let tail = tailing(&corp.home, &host).await;
+    let tail = corp.home.tail_events(&host).await;
 
     corp.login_with(&["-vv"]).await;
     for (name, typed) in [("keyed", TYPED), ("hub", "")] {

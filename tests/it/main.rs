@@ -34,12 +34,14 @@ mod login_browser;
 mod login_device;
 mod login_machine;
 mod no_terminal;
+mod plugin_dropin;
 mod plugin_faults;
 mod plugin_settings;
 mod provider_down;
 mod rotation_on_disk;
 mod steady;
 mod storm;
+mod wrong_plugins;
 
 /// A file that is not named above would never run.
 #[test]

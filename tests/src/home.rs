@@ -8,7 +8,9 @@ use std::path::{Path, PathBuf};
 
 use tempfile::TempDir;
 use tokio::process::Command;
+use tokio::time::{Duration, Instant, sleep};
 
+use crate::http_client::Call;
 use crate::program::{self, Finished, Host, Program};
 
 /// The directories of a fresh machine. Deleted when dropped.
@@ -142,6 +144,18 @@ impl Home {
         let namespaces = if rustix::process::geteuid().is_root() { "-m" } else { "-rm" };
         command.args([namespaces, "sh", "-ec", &script]).arg(program::ccproxy()).args(args);
         Program::spawn(command)
+    }
+
+    /// Starts `hooks tail --json`, and requests until it tells of one: from then on it misses nothing.
+    pub async fn tail_events(&self, host: &Host) -> Program {
+        let tail = self.spawn_ccproxy(&["hooks", "tail", "--json"]);
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while tail.stdout_so_far().is_empty() {
+            assert!(Instant::now() < deadline, "the tail is silent: {}", tail.stderr_so_far());
+            Call::get(&host.url("/no-such-route")).send().await;
+            sleep(Duration::from_millis(20)).await;
+        }
+        tail
     }
 
     /// Starts a host with arguments of the caller's.

@@ -91,6 +91,12 @@ impl State {
         self.found.iter().find(usable).map(|found| found.path.clone())
     }
 
+    /// What is said of an id is then that it has no file.
+    pub(super) fn forget_refusals_of_what_is_gone(&mut self) {
+        let found = &self.found;
+        self.refused.retain(|id, _| found.iter().any(|found| found.id.as_ref() == Some(id)));
+    }
+
     /// The files that serve.
     pub(super) fn known(&self) -> Known {
         let file = |(id, serving): (&Name, &Serving)| (serving.file.clone(), id.clone());

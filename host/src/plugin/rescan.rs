@@ -68,6 +68,7 @@ impl Registry {
             let mut state = self.state();
             let known = state.known();
             state.found = discover::discover(&self.places, &known);
+            state.forget_refusals_of_what_is_gone();
             known.into_values().collect()
         };
         let ids: BTreeSet<Name> = self.manifests().into_keys().chain(serving).collect();
