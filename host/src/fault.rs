@@ -157,12 +157,14 @@ pub struct Fault {
     pub hint: Option<String>,
     /// When the other side said to come back.
     pub retry_after: Option<Duration>,
+    /// What people see instead of message and hint where those would lose the excerpt of a file.
+    pub transcript: Option<String>,
 }
 
 impl Fault {
     /// A failure without a hint.
     pub fn new(code: Code, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, retry_after: None }
+        Self { code, message: message.into(), hint: None, retry_after: None, transcript: None }
     }
 
     /// The same with a hint.
@@ -178,4 +180,10 @@ impl Fault {
         self.retry_after = after;
         self
     }
+}
+
+/// An error with its causes, in one line.
+pub fn chain(error: &dyn std::error::Error) -> String {
+    let causes = std::iter::successors(error.source(), |cause| cause.source());
+    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

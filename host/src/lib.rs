@@ -23,3 +23,4 @@ pub mod route;
 pub mod secret;
 pub mod upstream;
 pub mod vault;
+pub mod watch;

@@ -38,6 +38,7 @@ mod plugin_dropin;
 mod plugin_faults;
 mod plugin_settings;
 mod provider_down;
+mod reload;
 mod rotation_on_disk;
 mod steady;
 mod storm;

@@ -4,7 +4,7 @@ use std::future::Future;
 
 use bytes::Bytes;
 use http::Request;
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -29,7 +29,7 @@ where
 /// A client that sends one request after the other on one connection.
 pub struct Regular {
     authority: String,
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
 }
 
 impl Regular {
@@ -53,12 +53,23 @@ impl Regular {
     }
 
     pub async fn get(&mut self, path: &str) -> Answer {
-        let request = Request::get(path).header("host", &self.authority).body(Empty::new());
+        self.send(Request::get(path), Bytes::new()).await
+    }
+
+    /// Sends a JSON document.
+    pub async fn post(&mut self, path: &str, body: &serde_json::Value) -> Answer {
+        let request = Request::post(path).header("content-type", "application/json");
+        self.send(request, body.to_string().into()).await
+    }
+
+    async fn send(&mut self, request: http::request::Builder, body: Bytes) -> Answer {
+        let request = request.header("host", &self.authority).body(Full::new(body));
         let request = request.expect("a path and an authority make a request");
+        let what = request.uri().path().to_owned();
         self.sender.ready().await.expect("the connection is kept");
-        let response = self.sender.send_request(request).await.unwrap_or_else(|e| panic!("{path}: {e}"));
+        let response = self.sender.send_request(request).await.unwrap_or_else(|e| panic!("{what}: {e}"));
         let (parts, body) = response.into_parts();
-        let body = body.collect().await.unwrap_or_else(|e| panic!("{path}: {e}")).to_bytes();
+        let body = body.collect().await.unwrap_or_else(|e| panic!("{what}: {e}")).to_bytes();
         Answer { status: parts.status, version: parts.version, headers: parts.headers, body }
     }
 }

@@ -54,6 +54,10 @@ pub trait Control: Send + Sync + 'static {
     fn reload<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a>;
     /// Gives a connection another name, its grant with it.
     fn rename<'a>(&'a self, from: &'a ConnectionId, to: &'a ConnectionId) -> Answer<'a>;
+    /// Reads the configuration again and puts it in force, if it is good.
+    fn reload_configuration(&self) -> Answer<'_>;
+    /// Begins the end, without waiting for requests under way if `now`.
+    fn stop(&self, now: bool) -> Value;
     /// Acquires and asks the provider whose account it is.
     fn test<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a>;
     /// Pins a plugin file and loads it.
@@ -139,6 +143,11 @@ async fn dispatch(request: Request<Incoming>, path: &str, control: &dyn Control)
         (&Method::GET, ["routes"]) => Ok(control.routes()),
         (&Method::GET, ["plugins"]) => Ok(control.plugins()),
         (&Method::GET, ["connections"]) => control.connections().await,
+        (&Method::POST, ["reload"]) => {
+            body(request).await?;
+            control.reload_configuration().await
+        }
+        (&Method::POST, ["stop"]) => Ok(control.stop(body(request).await?["now"] == true)),
         (&Method::POST, ["plugins", "trust"]) => {
             let file = body(request).await?["file"].as_str().unwrap_or_default().to_owned();
             control.trust(&file).await
@@ -195,6 +204,9 @@ fn problem(fault: &Fault) -> Response<Body> {
         "code": fault.code.as_str(),
         "hint": fault.hint,
     });
+    if let Some(transcript) = &fault.transcript {
+        body["detail"] = transcript.as_str().into();
+    }
     if let Some(after) = fault.retry_after {
         body["retry_after"] = after.as_secs().into();
     }

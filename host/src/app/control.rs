@@ -1,7 +1,7 @@
 //! What the admin socket can tell and do.
 
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
@@ -12,6 +12,7 @@ use crate::fault::Fault;
 use crate::hook::Kind;
 use crate::model::{ConnectionId, CredentialKey, UnixMillis};
 
+use super::reload::Cause;
 use super::serve::Serving;
 use super::{listeners, plugin_document, plugins_document, routes};
 
@@ -24,10 +25,13 @@ impl Control for Serving {
             "schema": "ccproxy.status/1",
             "version": env!("CARGO_PKG_VERSION"),
             "pid": std::process::id(),
+            "started_at": self.started_at.rfc3339(),
             "state_dir": self.app.paths.state_dir,
             "config_dir": self.app.paths.config_dir,
             "listen": self.listen_urls(),
             "route_listeners": listeners::dedicated(&self.doors.urls()),
+            "admin": self.admin(),
+            "config": self.standing.lock().unwrap_or_else(PoisonError::into_inner).document(),
             "plugin_calls": self.app.credentials.plugin_calls(),
         })
     }
@@ -67,10 +71,9 @@ impl Control for Serving {
 
     fn reload<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a> {
         Box::pin(async move {
-            self.app.reload_settings()?;
+            Self::reload(self, Cause::Watch).await?;
             self.app.credentials.reset(id);
             self.app.credentials.changed(id).await;
-            self.rebuild_routes().await?;
             Ok(json!({ "connection": id }))
         })
     }
@@ -85,6 +88,19 @@ impl Control for Serving {
             self.rebuild_routes().await?;
             Ok(answer)
         })
+    }
+
+    fn reload_configuration(&self) -> Answer<'_> {
+        Box::pin(Self::reload(self, Cause::Asked))
+    }
+
+    fn stop(&self, now: bool) -> Value {
+        self.stopping.soon.notify_one();
+        if now {
+            self.stopping.now.notify_one();
+        }
+        let patience = self.rules().drain_timeout;
+        json!({ "schema": "ccproxy.stop/1", "pid": std::process::id(), "drain_timeout_ms": millis(patience) })
     }
 
     fn test<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a> {
@@ -164,6 +180,10 @@ impl super::App {
             "expires_at": prepared.expires_at.map(UnixMillis::rfc3339),
         }))
     }
+}
+
+fn millis(time: std::time::Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// The control side as the admin socket holds it.

@@ -12,9 +12,9 @@ use crate::credential::{Issuer, Providers};
 use crate::fault::{Code, Fault};
 use crate::login::nearest;
 use crate::model::{Connection, ConnectionId};
-use crate::plugin::{Description, Outbound, Plugin, Registry, Secrets};
+use crate::plugin::{Description, Outbound, Outlets, Plugin, Registry, Secrets};
 use crate::secret::Secret;
-use crate::upstream::connect::{Connector, ConnectorOptions, OutboundProxy};
+use crate::upstream::connect::{ConnectorOptions, OutboundProxy};
 
 /// The configuration in force and what is derived from it. A reload swaps it whole.
 pub struct Settings {
@@ -39,13 +39,8 @@ impl Drop for Seen<'_> {
 impl Settings {
     /// These settings, from now on.
     pub fn new(config: Config) -> Result<Self, Fault> {
-        let upstream = &config.resolved.upstream;
-        let defaults = ConnectorOptions {
-            extra_ca: upstream.extra_ca.clone(),
-            outbound_proxy: outbound_proxy(&upstream.outbound_proxy)?,
-            ..ConnectorOptions::default()
-        };
-        let outbound = Outbound { defaults, connectors: Arc::default() };
+        let outlets = Outlets { defaults: outlet_defaults(&config)?, ..Outlets::default() };
+        let outbound = Outbound::new(outlets);
         Ok(Self { config: ArcSwap::from_pointee(config), outbound, drafts: Mutex::default() })
     }
 
@@ -60,8 +55,8 @@ impl Settings {
     }
 
     /// Puts another in force.
-    pub fn replace(&self, config: Config) {
-        self.config.store(Arc::new(config));
+    pub fn replace(&self, config: Arc<Config>) {
+        self.config.store(config);
     }
 
     /// Lets a connection be used before it is stored, until the answer is dropped.
@@ -90,15 +85,6 @@ impl Settings {
             None => Err(unknown_connection(id, &config)),
         }
     }
-
-    /// Opens the connections of a connection: its CA and proxy, else those of `[upstream]`.
-    pub fn connector(&self, id: &ConnectionId) -> Result<Arc<Connector>, Fault> {
-        let options = self.outbound.options(Some(&*self.connection(id)?))?;
-        self.outbound
-            .connectors
-            .get(&options)
-            .map_err(|error| Fault::new(Code::InvalidConfig, error.to_string()).hint("check `extra_ca`"))
-    }
 }
 
 impl Secrets for Settings {
@@ -122,6 +108,16 @@ impl Secrets for Settings {
     fn token_override(&self, id: &ConnectionId) -> Option<Secret> {
         self.config().token_overrides().get(id).cloned()
     }
+}
+
+/// The `[upstream]` table as connectors know it.
+pub(super) fn outlet_defaults(config: &Config) -> Result<ConnectorOptions, Fault> {
+    let upstream = &config.resolved.upstream;
+    Ok(ConnectorOptions {
+        extra_ca: upstream.extra_ca.clone(),
+        outbound_proxy: outbound_proxy(&upstream.outbound_proxy)?,
+        ..ConnectorOptions::default()
+    })
 }
 
 /// The setting as the connector knows it.
@@ -179,13 +175,23 @@ impl Directory {
     /// What a provider says of a connection, after its settings were checked against the schema.
     pub async fn describe(&self, id: &ConnectionId) -> Result<Description, Fault> {
         let (connection, plugin) = self.lookup(id).await?;
-        let problems = self.settings.config().check_settings(id, plugin.settings_schema());
-        if let Some(first) = problems.first() {
-            let mut fault = Fault::new(Code::InvalidConfig, format!("{}: {}", first.origin, first.message));
-            fault.hint = first.hint.clone();
-            return Err(fault);
-        }
+        checked(&self.settings.config(), id, &plugin)?;
         self.registry.describe(&plugin, &connection).await
+    }
+
+    /// The same of a connection as another configuration has it, and which plugin said it.
+    pub async fn describe_as(
+        &self,
+        config: &Config,
+        id: &ConnectionId,
+        own: &ConnectionConfig,
+    ) -> Result<(Arc<Plugin>, Description), Fault> {
+        let plugin = self.registry.load(&own.provider).await?;
+        checked(config, id, &plugin)?;
+        let settings = config.typed_settings(id, plugin.settings_schema());
+        let connection = Connection { settings, ..own.to_connection(id) };
+        let description = self.registry.describe(&plugin, &connection).await?;
+        Ok((plugin, description))
     }
 
     /// Every connection with its settings.
@@ -193,6 +199,14 @@ impl Directory {
         let config = self.settings.config();
         config.resolved.connections.iter().map(|(id, own)| (id.clone(), own.clone())).collect()
     }
+}
+
+/// Refuses settings that the schema of their provider does not know.
+fn checked(config: &Config, id: &ConnectionId, plugin: &Plugin) -> Result<(), Fault> {
+    let problems = config.check_settings(id, plugin.settings_schema());
+    let Some(first) = problems.first() else { return Ok(()) };
+    let fault = Fault::new(Code::InvalidConfig, format!("{}: {}", first.origin, first.message));
+    Err(Fault { hint: first.hint.clone(), ..fault })
 }
 
 impl Providers for Directory {

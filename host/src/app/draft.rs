@@ -92,7 +92,9 @@ impl App {
         }
         draft.write = known.is_none() || changed;
         if draft.write {
-            draft.stored().check(Some(schema))?;
+            // Flags have no lines that an excerpt could show.
+            let checked = draft.stored().check(Some(schema)).map_err(Fault::from);
+            checked.map_err(|fault| Fault { transcript: None, ..fault })?;
         }
         Ok(draft)
     }

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 
 use crate::config::{Config, ListenAddress, Resolved};
+use crate::fault::{Code, Fault, chain};
 use crate::model::Name;
-use crate::proxy::{Address, ListenerSpec, ListenerUrl, Place, Terms};
+use crate::proxy::{Address, BindError, ListenerSpec, ListenerUrl, Place, Terms};
 
 /// The listeners that a configuration asks for: those of the server, then those that a route has to itself.
 pub fn wanted(config: &Config) -> Vec<ListenerSpec> {
@@ -43,6 +44,20 @@ pub fn expected(config: &Config) -> Vec<ListenerUrl> {
         Some(ListenerUrl { at, dedicated: spec.terms.dedicated })
     });
     urls.collect()
+}
+
+/// Why listeners cannot be had, with the place where they are asked for.
+pub fn refused(config: &Config, error: &BindError) -> Fault {
+    let message = chain(error);
+    let asks = |listen: &Option<ListenAddress>| {
+        listen.as_ref().is_some_and(|listen| message.contains(&listen.to_string()))
+    };
+    let route = config.resolved.routes.iter().find(|(_, route)| asks(&route.listen));
+    let fault = Fault::new(Code::InvalidConfig, message.as_str());
+    match route {
+        Some((name, _)) => config.mistake(&["routes", name.as_str(), "listen"], &fault).into(),
+        None => config.mistake(&["server", "listen"], &fault).into(),
+    }
 }
 
 /// The URLs that lead to every route.

@@ -7,9 +7,11 @@ mod listeners;
 mod login;
 mod own_paths;
 mod plugins;
+mod reload;
 mod rename;
 mod routes;
 mod serve;
+pub mod service_manager;
 mod status;
 
 use std::collections::BTreeSet;
@@ -20,7 +22,7 @@ use tokio::runtime::Handle;
 
 use crate::config::{self, Backend, Config, Paths};
 use crate::credential::{Credentials, Prepared, Reason};
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::hook::Hooks;
 use crate::model::{ConnectionId, CredentialKey, Target, UnixMillis};
 use crate::plugin::{
@@ -192,11 +194,11 @@ impl App {
         Ok(payload.map(|payload| Secret::new(payload.expose().to_vec())))
     }
 
-    /// Reads the configuration again. One that cannot be read leaves the old in force.
+    /// Reads the configuration again, after a login has written it. One that cannot be read leaves the old in
+    /// force.
     pub(crate) fn reload_settings(&self) -> Result<(), Fault> {
-        let config = Config::load(self.config().sources())
-            .map_err(|error| Fault::new(Code::InvalidConfig, error.render()))?;
-        self.directory.settings.replace(config);
+        let config = Config::load(self.config().sources())?;
+        self.directory.settings.replace(Arc::new(config));
         Ok(())
     }
 }

@@ -1,45 +1,80 @@
 //! From configuration and what providers say to the table that requests are matched with.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use http::HeaderValue;
 use serde_json::{Value, json};
 
-use crate::config::{self, ConnectionConfig, Resolved, RouteConfig};
-use crate::credential::Credentials;
+use crate::config::{self, Config, ConnectionConfig, RouteConfig};
+use crate::credential::Cell;
 use crate::fault::{Code, Fault};
 use crate::model::{ConnectionId, CredentialKey, Name, Target};
-use crate::plugin::Description;
+use crate::plugin::{Description, Outlets, Plugin};
 use crate::proxy::ListenerUrl;
 use crate::route::{Cookies, Destination, Forward, Methods, Policy, Rewrite, Route, RouteTable, Unavailable};
 use crate::upstream::Base;
 
-use super::directory::{Directory, Settings};
+use super::directory::{Directory, unknown_connection};
 use super::listeners;
 
 /// What each provider says of its connections, or why it cannot.
-pub type Described = BTreeMap<ConnectionId, Result<Description, Fault>>;
+pub type Described = BTreeMap<ConnectionId, Result<Said, Fault>>;
 
-/// Asks every provider about every connection.
-pub async fn describe_all(directory: &Directory) -> Described {
+/// What a provider said of a connection.
+#[derive(Clone)]
+pub struct Said {
+    description: Arc<Description>,
+    /// Of which settings.
+    generation: u64,
+    /// Who: another build of the plugin may say otherwise. Not held, so that a plugin can end.
+    plugin: Weak<Plugin>,
+}
+
+/// Asks every provider about every connection, but not again about what it said before of the same settings.
+pub async fn describe_all(directory: &Directory, config: &Config, before: &Described) -> Described {
     let mut described = Described::new();
-    for (id, _) in directory.connections() {
-        let description = directory.describe(&id).await;
-        described.insert(id, description);
+    for (id, own) in &config.resolved.connections {
+        let serving = directory.registry.get(&own.provider);
+        let known = serving.and_then(|plugin| said_before(before, id, own, &plugin));
+        let said = match known {
+            Some(said) => Ok(said.clone()),
+            None => directory.describe_as(config, id, own).await.map(|(plugin, description)| Said {
+                description: Arc::new(description),
+                generation: own.generation,
+                plugin: Arc::downgrade(&plugin),
+            }),
+        };
+        described.insert(id.clone(), said);
     }
     described
 }
 
+/// What this plugin said before of the same settings.
+pub fn said_before<'a>(
+    before: &'a Described,
+    id: &ConnectionId,
+    own: &ConnectionConfig,
+    plugin: &Arc<Plugin>,
+) -> Option<&'a Said> {
+    let said = before.get(id)?.as_ref().ok()?;
+    let same = said.generation == own.generation && said.plugin.ptr_eq(&Arc::downgrade(plugin));
+    same.then_some(said)
+}
+
+/// Where the slots of credentials come from.
+pub type Cells<'a> = dyn FnMut(CredentialKey) -> Arc<Cell> + Send + 'a;
+
 /// Builds the table.
 pub fn build(
-    settings: &Settings,
+    config: &Config,
     described: &Described,
-    credentials: &Credentials,
+    outlets: &Outlets,
+    cells: &mut Cells<'_>,
     injected: impl Iterator<Item = String>,
 ) -> Result<RouteTable, Fault> {
-    let config = settings.config();
-    let builder = Builder { settings, resolved: &config.resolved, described, credentials };
+    let builder = Builder { config, described, outlets, cells: RefCell::new(cells) };
     let written = config.resolved.routes.iter().map(|(name, route)| builder.written(name, route));
     let own = config
         .resolved
@@ -47,34 +82,31 @@ pub fn build(
         .iter()
         .filter(|(id, _)| id.is_global())
         .map(|(id, connection)| builder.own(id, connection));
-    let routes = described.values().flatten().flat_map(|description| &description.routes);
+    let routes = described.values().flatten().flat_map(|said| &said.description.routes);
     let said = routes.flat_map(|route| route.credential_fields.iter().cloned());
     let routes = written.chain(own.map(Ok)).collect::<Result<_, _>>()?;
     RouteTable::build(routes, injected.chain(said))
         .map_err(|conflict| Fault::new(Code::InvalidConfig, conflict.to_string()))
 }
 
-struct Builder<'a> {
-    settings: &'a Settings,
-    resolved: &'a Resolved,
+struct Builder<'a, 'b> {
+    config: &'a Config,
     described: &'a Described,
-    credentials: &'a Credentials,
+    outlets: &'a Outlets,
+    cells: RefCell<&'a mut Cells<'b>>,
 }
 
-impl Builder<'_> {
+impl Builder<'_, '_> {
     /// `[routes.NAME]`.
     fn written(&self, name: &Name, route: &RouteConfig) -> Result<Route, Fault> {
-        let connection = self.resolved.connections.get(&route.connection);
+        let connection = self.config.resolved.connections.get(&route.connection);
         let mut forward = match connection {
             Some(connection) => {
                 self.forward(&route.connection, connection, route.upstream.as_ref(), &route.target, || {
                     format!("routes.{name}.upstream")
                 })
             }
-            None => Forward::Nowhere(Unavailable::Fault(super::directory::unknown_connection(
-                &route.connection,
-                &self.settings.config(),
-            ))),
+            None => Forward::Nowhere(Unavailable::Fault(unknown_connection(&route.connection, self.config))),
         };
         if let (Forward::To(destination), Some(host)) = (&mut forward, &route.host) {
             let host = HeaderValue::from_str(host).map_err(|_| {
@@ -137,21 +169,28 @@ impl Builder<'_> {
         upstream: Option<&url::Url>,
         target: &Target,
     ) -> Result<Option<Destination>, Fault> {
-        let description = self.described.get(id).cloned().unwrap_or_else(|| {
-            Err(Fault::new(Code::Internal, format!("nobody was asked about the connection `{id}`")))
-        })?;
-        let own = description.routes.into_iter().next();
+        let description = match self.described.get(id) {
+            Some(Ok(said)) => &said.description,
+            Some(Err(fault)) => return Err(fault.clone()),
+            None => {
+                let what = format!("nobody was asked about the connection `{id}`");
+                return Err(Fault::new(Code::Internal, what));
+            }
+        };
+        let own = description.routes.first();
         let invalid = |error: crate::upstream::InvalidOrigin| {
             Fault::new(Code::InvalidConfig, format!("upstream of `{id}`: {error}"))
         };
-        let base = match (upstream.or(connection.upstream.as_ref()), own.and_then(|own| own.upstream)) {
-            (Some(url), _) => Base::of(url).map_err(invalid)?,
-            (None, Some(text)) => text.parse().map_err(invalid)?,
-            (None, None) => return Ok(None),
-        };
+        let base =
+            match (upstream.or(connection.upstream.as_ref()), own.and_then(|own| own.upstream.as_deref())) {
+                (Some(url), _) => Base::of(url).map_err(invalid)?,
+                (None, Some(text)) => text.parse().map_err(invalid)?,
+                (None, None) => return Ok(None),
+            };
         let key = CredentialKey { connection: id.clone(), target: target.clone() };
-        let cell = self.credentials.cell(&key);
-        Ok(Some(Destination::new(base, cell, self.settings.connector(id)?)))
+        let cell = (self.cells.borrow_mut())(key);
+        let options = self.outlets.options(id, &connection.settings)?;
+        Ok(Some(Destination::new(base, cell, self.outlets.connector(&options)?)))
     }
 }
 

@@ -6,23 +6,25 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
-use tokio::sync::{Mutex, watch};
+use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
 
 use crate::admin::{self, AdminSocket};
-use crate::config::{self, Config, ConfigError};
+use crate::config::{self, Config};
 use crate::credential::{Acquire as _, Prepared, Reason};
 use crate::fault::{Code, Fault};
 use crate::guard::{Access, Guard};
 use crate::hook::{Event, HookSink as _, Hooks, Kind, log_events};
-use crate::model::{ConnectionId, CredentialKey, Target};
+use crate::model::{ConnectionId, CredentialKey, Target, UnixMillis};
 use crate::plugin::{Authenticated, Changed, Registry};
 use crate::proxy::{BindError, Doors, ListenerUrl, Proxy, ProxyConfig, Rules, Running};
 use crate::route::{Forward, RouteTable};
 use crate::upstream::Base;
 use crate::vault::Watch;
+use crate::watch::FileWatch;
 
 use super::own_paths::PluginPaths;
+use super::reload::{Cause, Made, Standing};
 use super::{App, control, listeners, routes};
 
 /// How long a refresh under way may take to end in the store after everything else has ended: the
@@ -37,12 +39,27 @@ const PLUGIN_GRACE: Duration = Duration::from_secs(5);
 pub struct Serving {
     pub(super) app: App,
     /// What requests read. A reload swaps it.
-    rules: Arc<ArcSwap<Rules>>,
+    pub(super) rules: Arc<ArcSwap<Rules>>,
     /// What is listened on. A reload changes it.
     pub(super) doors: Doors,
     admin: Option<String>,
-    /// Rebuilding asks every plugin: one at a time, so that the newest answer is the last one stored.
-    rebuilding: Mutex<()>,
+    /// Making rules asks every plugin: one at a time, so that the newest answer is the last one stored.
+    pub(super) made: Mutex<Made>,
+    /// How the configuration stands.
+    pub(super) standing: std::sync::Mutex<Standing>,
+    /// The configuration in force, for whoever follows it.
+    pub(super) in_force: watch::Sender<Arc<Config>>,
+    pub(super) started_at: UnixMillis,
+    /// Somebody asked the host to end.
+    pub(super) stopping: Stopping,
+}
+
+/// A request to end, from the admin socket.
+#[derive(Default)]
+pub(super) struct Stopping {
+    pub(super) soon: Notify,
+    /// Without waiting for requests under way.
+    pub(super) now: Notify,
 }
 
 /// A host that serves, and what ends with it.
@@ -52,6 +69,7 @@ pub struct Attached {
     admin: Option<AdminTask>,
     hearing: JoinHandle<()>,
     plugins: JoinHandle<()>,
+    configuration: JoinHandle<()>,
     _store: Option<Watch>,
 }
 
@@ -67,9 +85,6 @@ pub enum StartError {
     /// Configuration, plugins or store.
     #[error(transparent)]
     Fault(#[from] Fault),
-    /// The settings of a connection, by the schema of its plugin.
-    #[error(transparent)]
-    Config(#[from] ConfigError),
     /// A listener.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -97,7 +112,7 @@ impl App {
         log_events(&self.hooks, &Handle::current());
         let hearing = tell_plugins(&self.hooks, Arc::clone(&self.directory.registry));
         self.registry().load_all().await;
-        self.check_settings()?;
+        self.check(&config, &Made::default()).await?;
 
         let store = self.credentials.watch_store().inspect_err(|fault| {
             tracing::warn!(error = %fault, "changes of other processes to the store are not seen");
@@ -110,7 +125,11 @@ impl App {
             admin: socket.as_ref().ok().map(|socket| socket.path().display().to_string()),
             app: self,
             rules,
-            rebuilding: Mutex::default(),
+            made: Mutex::default(),
+            standing: std::sync::Mutex::new(Standing::new(&config)),
+            in_force: watch::Sender::new(config),
+            started_at: UnixMillis::now(),
+            stopping: Stopping::default(),
         });
         let authenticated: Arc<dyn Authenticated> = serving.clone();
         // Set once: this app serves once.
@@ -123,33 +142,16 @@ impl App {
             AdminTask { stop, ended }
         });
         let plugins = tokio::spawn(follow_plugins(Arc::clone(&serving)));
+        let configuration = tokio::spawn(follow_configuration(Arc::clone(&serving)));
         serving.app.emit(Kind::AppReady, |event| event.with("listen", serving.listen_urls()));
-        Ok(Attached { serving, running, admin, hearing, plugins, _store: store.ok() })
-    }
-
-    /// Refuses settings that their plugins, loaded by now, do not know. A connection whose plugin is missing
-    /// waits for it.
-    fn check_settings(&self) -> Result<(), ConfigError> {
-        let config = self.config();
-        let connections = config.resolved.connections.iter();
-        let problems = connections.filter_map(|(id, own)| {
-            let plugin = self.registry().get(&own.provider)?;
-            Some(config.check_settings(id, plugin.settings_schema()))
-        });
-        ConfigError::check(problems.flatten().collect())
-    }
-
-    /// Asks every provider about its connections and builds the table.
-    pub(super) async fn route_table(&self) -> Result<RouteTable, Fault> {
-        let described = routes::describe_all(&self.directory).await;
-        let manifests = self.directory.registry.manifests();
-        let injected = manifests.values().flat_map(|manifest| manifest.injected_fields.iter().cloned());
-        routes::build(&self.directory.settings, &described, &self.credentials, injected)
+        Ok(Attached { serving, running, admin, hearing, plugins, configuration, _store: store.ok() })
     }
 
     /// The routes that a host would serve, as a document.
     pub async fn routes(&self) -> Result<serde_json::Value, Fault> {
-        Ok(routes::document(&self.route_table().await?, &listeners::expected(&self.config())))
+        let config = self.config();
+        let next = self.prepare(Arc::clone(&config), &Made::default()).await?;
+        Ok(routes::document(&next.rules.routes, &listeners::expected(&config)))
     }
 
     pub(super) fn emit(&self, kind: Kind, fill: impl FnOnce(Event) -> Event) {
@@ -160,6 +162,10 @@ impl App {
 }
 
 impl Serving {
+    pub(super) fn admin(&self) -> Option<&str> {
+        self.admin.as_deref()
+    }
+
     /// The listeners that lead to every route.
     pub(super) fn listen_urls(&self) -> Vec<String> {
         listeners::shared(&self.doors.urls())
@@ -168,14 +174,6 @@ impl Serving {
     /// What requests read now.
     pub(super) fn rules(&self) -> Arc<Rules> {
         self.rules.load_full()
-    }
-
-    /// Asks the providers again and swaps the table. Requests under way keep the old one.
-    pub(super) async fn rebuild_routes(&self) -> Result<(), Fault> {
-        let _turn = self.rebuilding.lock().await;
-        let table = self.app.route_table().await?;
-        self.rules.store(Arc::new(rules(&self.app.config(), table)?));
-        Ok(())
     }
 }
 
@@ -225,7 +223,23 @@ impl Attached {
 
     /// The admin socket, if there is one.
     pub fn admin(&self) -> Option<&str> {
-        self.serving.admin.as_deref()
+        self.serving.admin()
+    }
+
+    /// Reads the configuration again, as `ccproxy reload` does; the log tells what came of it.
+    pub fn reload(&self) {
+        let serving = Arc::clone(&self.serving);
+        tokio::spawn(async move { serving.reload(Cause::Asked).await });
+    }
+
+    /// The configuration in force.
+    pub fn configuration(&self) -> watch::Receiver<Arc<Config>> {
+        self.serving.in_force.subscribe()
+    }
+
+    /// Resolves when `ccproxy stop` asks for the end.
+    pub async fn stop_asked(&self) {
+        self.serving.stopping.soon.notified().await;
     }
 
     /// Stops accepting, lets requests end within `server.drain_timeout` or until `now` completes, and
@@ -236,6 +250,7 @@ impl Attached {
         let hurry = tokio::select! {
             () = self.running.shutdown() => false,
             () = now => true,
+            () = self.serving.stopping.now.notified() => true,
         };
         if hurry {
             tracing::info!("stopping without waiting for requests");
@@ -255,6 +270,7 @@ impl Attached {
         }
         self.hearing.abort();
         self.plugins.abort();
+        self.configuration.abort();
         app.registry().shutdown(PLUGIN_GRACE).await;
     }
 }
@@ -285,11 +301,22 @@ async fn follow_plugins(serving: Arc<Serving>) {
     }
 }
 
+/// Takes over the configuration whenever its files changed. What came of it is in the log and in the status.
+async fn follow_configuration(serving: Arc<Serving>) {
+    let sources = serving.app.config().sources().clone();
+    let mut watch = FileWatch::new(Arc::new(move || sources.places())).await;
+    loop {
+        // At first, too: it was read some time before anybody watched.
+        let _ = serving.reload(Cause::Watch).await;
+        watch.changed().await;
+    }
+}
+
 /// What requests read of a configuration.
-fn rules(config: &Config, routes: RouteTable) -> Result<Rules, Fault> {
+pub(super) fn rules(config: &Config, routes: RouteTable) -> Result<Rules, Fault> {
     let server = &config.resolved.server;
     Ok(Rules {
-        guard: guard(server)?,
+        guard: guard(server).map_err(|fault| config.mistake(&["server", "allowed_hosts"], &fault))?,
         routes,
         http2: server.http2,
         access_log: config.resolved.logging.access_log,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use http::{Method, Request, Response, header};
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Deserialize;
 use serde_json::Value;
 use tokio::net::UnixStream;
@@ -24,6 +26,8 @@ use crate::model::{ConnectionId, Name};
 const HELLO: Duration = Duration::from_secs(5);
 /// What it does for us may have to wait for a provider: 30 s is what a request waits for a credential.
 const WORK: Duration = Duration::from_secs(35);
+/// How often to see whether a host that was asked to end has ended.
+const LOOK: Duration = Duration::from_millis(50);
 /// More than a thousand connections' status; a socket that sends more is not our host.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
@@ -110,6 +114,20 @@ impl Host {
         }
     }
 
+    /// Resolves when the host's process has ended. Begun before it is asked to: then its number is still its own.
+    pub(super) fn end(&self) -> impl Future<Output = ()> + use<> {
+        let (socket, process) = (self.socket.clone(), process(self.status.pid));
+        async move {
+            // Its socket goes before its process does; where that cannot be watched, this has to do.
+            while UnixStream::connect(&socket).await.is_ok() {
+                tokio::time::sleep(LOOK).await;
+            }
+            while process.as_ref().is_some_and(is_alive) {
+                tokio::time::sleep(LOOK).await;
+            }
+        }
+    }
+
     async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, CliError> {
         within(WORK, &self.socket, async {
             let answer = exchange(self.connect().await?, &self.socket, request(method, path, body)).await?;
@@ -122,6 +140,25 @@ impl Host {
         let connected = UnixStream::connect(&self.socket).await;
         connected.map_err(|error| unreachable(&self.socket, &error.to_string()))
     }
+}
+
+/// A handle on a process that no other process inherits with its number.
+#[cfg(target_os = "linux")]
+fn process(pid: u32) -> Option<OwnedFd> {
+    let pid = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw)?;
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok()
+}
+
+#[cfg(not(target_os = "linux"))]
+fn process(_pid: u32) -> Option<OwnedFd> {
+    None
+}
+
+/// Readable is how the kernel says that a process has ended, whether or not somebody has waited for it.
+fn is_alive(process: &OwnedFd) -> bool {
+    let mut asked = [PollFd::new(process, PollFlags::IN)];
+    let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
+    matches!(rustix::event::poll(&mut asked, Some(&at_once)), Ok(0))
 }
 
 /// Event documents as they arrive.
@@ -198,7 +235,7 @@ fn problem(document: &Value) -> CliError {
     let text = |member: &str| document[member].as_str().map(str::to_owned);
     let code = document["code"].as_str().and_then(Code::parse).unwrap_or(Code::Internal);
     let message = text("title").unwrap_or_else(|| "the host failed without a reason".into());
-    let fault = Fault { hint: text("hint"), ..Fault::new(code, message) };
+    let fault = Fault { hint: text("hint"), transcript: text("detail"), ..Fault::new(code, message) };
     fault.into()
 }
 

@@ -68,6 +68,12 @@ impl Context {
         Host::find(&self.paths()?).await
     }
 
+    /// The host that runs on our directories; it is an error that none does.
+    pub(super) async fn running_host(&self) -> Result<Host, CliError> {
+        let none = || CliError::not_found("no host runs on these directories").hint("ccproxy serve");
+        self.host().await?.ok_or_else(none)
+    }
+
     /// Refuses a connection that does not exist, with the nearest that does.
     pub(super) fn known(&self, id: &ConnectionId) -> Result<(), CliError> {
         let config = self.config()?;
@@ -126,7 +132,6 @@ impl Context {
 
 impl From<ConfigError> for CliError {
     fn from(error: ConfigError) -> Self {
-        let transcript = error.render();
-        Self { transcript: Some(transcript), ..crate::fault::Fault::from(error).into() }
+        crate::fault::Fault::from(error).into()
     }
 }

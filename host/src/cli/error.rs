@@ -2,6 +2,7 @@
 
 use std::io;
 
+pub(super) use crate::fault::chain;
 use crate::fault::{Code, Fault};
 
 /// A process exit code. Section 4 of the interface; the codes of the taxonomy come from [`Code::exit`].
@@ -99,7 +100,7 @@ impl CliError {
 impl From<Fault> for CliError {
     fn from(fault: Fault) -> Self {
         let error = Self::new(Exit(fault.code.exit()), fault.code.as_str(), fault.message);
-        Self { hint: fault.hint, ..error }
+        Self { hint: fault.hint, transcript: fault.transcript, ..error }
     }
 }
 
@@ -141,12 +142,6 @@ impl From<clap::Error> for CliError {
             .or_else(|| usage.map(|usage| usage.trim_start_matches("Usage: ").trim().to_owned()));
         Self { hint, ..Self::usage(what.trim_start_matches("error: ")) }
     }
-}
-
-/// An error with its causes.
-pub(super) fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }
 
 #[cfg(test)]

@@ -3,13 +3,30 @@
 use std::io::IsTerminal;
 
 use tracing::level_filters::LevelFilter;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{Layer as _, Registry, reload};
 
 use super::Global;
 use crate::config::{LogFormat, LogLevel, Logging};
 
+/// The log of this process, to say how much of it is wanted.
+pub(super) struct Log {
+    global: Global,
+    level: reload::Handle<LevelFilter, Registry>,
+}
+
+impl Log {
+    /// Logs as much as this configuration says from now on.
+    pub(super) fn follow(&self, logging: &Logging) {
+        // Fails only where no log was started.
+        let _ = self.level.reload(level(&self.global, Some(logging.level)));
+    }
+}
+
 /// Starts the log of this process; once. Commands log what may break only, unless `-v` asks for more:
 /// what they have to say they say themselves.
-pub(super) fn start(global: &Global, logging: Option<&Logging>) {
+pub(super) fn start(global: &Global, logging: Option<&Logging>) -> Log {
     let level = level(global, logging.map(|logging| logging.level));
     let terminal = std::io::stderr().is_terminal();
     let json = match logging.map(|logging| logging.format) {
@@ -17,13 +34,13 @@ pub(super) fn start(global: &Global, logging: Option<&Logging>) {
         Some(LogFormat::Auto) => !terminal,
         Some(LogFormat::Text) | None => false,
     };
-    let log = tracing_subscriber::fmt()
-        .with_max_level(level)
-        .with_writer(std::io::stderr)
-        // Plain everywhere: what reads a log and what reads the words of a peer must not see escapes.
-        .with_ansi(false);
+    let (filter, level) = reload::Layer::new(level);
+    // Plain everywhere: what reads a log and what reads the words of a peer must not see escapes.
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let lines = if json { lines.json().flatten_event(true).boxed() } else { lines.boxed() };
     // A second start would be a mistake of ours that costs nobody a log line.
-    let _ = if json { log.json().flatten_event(true).try_init() } else { log.try_init() };
+    let _ = tracing_subscriber::registry().with(filter).with(lines).try_init();
+    Log { global: global.clone(), level }
 }
 
 fn level(global: &Global, configured: Option<LogLevel>) -> LevelFilter {

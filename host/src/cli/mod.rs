@@ -14,8 +14,11 @@ mod logging;
 mod output;
 mod parse;
 mod plugin;
+mod reload;
 mod routes;
 mod serve;
+mod status;
+mod stop;
 mod time;
 mod version;
 
@@ -70,6 +73,9 @@ pub(crate) struct Global {
 #[derive(Subcommand, Debug)]
 enum Command {
     Serve(serve::ServeArgs),
+    Status(status::StatusArgs),
+    Reload(reload::ReloadArgs),
+    Stop(stop::StopArgs),
     #[command(subcommand)]
     Auth(auth::AuthCommand),
     /// Log in: the same as `ccproxy auth login`
@@ -152,6 +158,9 @@ async fn dispatch(
 ) -> Result<Exit, CliError> {
     match command {
         Command::Serve(args) => serve::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
+        Command::Reload(args) => reload::run(args, context).await,
+        Command::Stop(args) => stop::run(args, context).await,
         Command::Auth(command) => auth::run(command, settings, context).await,
         Command::Login(args) => auth::login::run(args, settings, context).await,
         Command::Plugin(command) => plugin::run(command, context).await,

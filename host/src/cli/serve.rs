@@ -1,20 +1,20 @@
 //! `ccproxy serve`
 
 use clap::Args;
-use sd_notify::NotifyState;
 use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::context::Context;
 use super::error::{CliError, Exit, chain};
-use super::logging;
-use crate::app::{App, StartError, dedicated_urls, shared_urls};
+use super::logging::{self, Log};
+use crate::app::{App, Attached, StartError, dedicated_urls, service_manager, shared_urls};
 use crate::proxy::BindError;
 
 /// Run the proxy in the foreground
 ///
 /// Prints a line per listener and `ready` on standard error. Ends on SIGTERM or Ctrl-C after the
-/// requests under way; a second one ends it now.
+/// requests under way; a second one ends it now. Follows its configuration files, and reads them
+/// again on SIGHUP; a bad one changes nothing.
 #[derive(Args, Debug)]
 pub(super) struct ServeArgs {
     /// Listen here, and nowhere else; repeat for more: ADDR:PORT, unix:/PATH or fd:N
@@ -29,8 +29,8 @@ pub(super) async fn run(args: ServeArgs, context: Context) -> Result<Exit, CliEr
     let config = context.config_with(args.set, args.listen)?;
     config.check_supported()?;
     config.check_references()?;
-    logging::start(&context.global, Some(&config.resolved.logging));
-    let mut stop = Stop::new()?;
+    let log = logging::start(&context.global, Some(&config.resolved.logging));
+    let (mut stop, mut hangup) = (Stop::new()?, listen(SignalKind::hangup())?);
 
     let app = App::open(config)?;
     let attached = tokio::select! {
@@ -55,12 +55,27 @@ pub(super) async fn run(args: ServeArgs, context: Context) -> Result<Exit, CliEr
             "pid": std::process::id(),
         }))?;
     }
-    notify(NotifyState::Ready);
+    service_manager::ready();
 
-    stop.requested().await;
-    notify(NotifyState::Stopping);
+    until_stopped(&attached, &mut stop, &mut hangup, &log).await;
+    service_manager::stopping();
     attached.drain(stop.requested()).await;
     Ok(Exit::OK)
+}
+
+/// Serves until somebody asks for the end, and follows the configuration in the meantime.
+async fn until_stopped(attached: &Attached, stop: &mut Stop, hangup: &mut Signal, log: &Log) {
+    let mut configuration = attached.configuration();
+    loop {
+        tokio::select! {
+            () = stop.requested() => return,
+            () = attached.stop_asked() => return,
+            _ = hangup.recv() => attached.reload(),
+            Ok(()) = configuration.changed() => {
+                log.follow(&configuration.borrow_and_update().resolved.logging);
+            }
+        }
+    }
 }
 
 /// The two signals that ask for an end.
@@ -71,9 +86,6 @@ struct Stop {
 
 impl Stop {
     fn new() -> Result<Self, CliError> {
-        let listen = |kind| {
-            signal(kind).map_err(|error| CliError::failed(format!("cannot listen for signals: {error}")))
-        };
         Ok(Self { terminate: listen(SignalKind::terminate())?, interrupt: listen(SignalKind::interrupt())? })
     }
 
@@ -85,10 +97,13 @@ impl Stop {
     }
 }
 
+fn listen(kind: SignalKind) -> Result<Signal, CliError> {
+    signal(kind).map_err(|error| CliError::failed(format!("cannot listen for signals: {error}")))
+}
+
 async fn not_started(error: StartError, context: &Context) -> CliError {
     match error {
         StartError::Fault(fault) => fault.into(),
-        StartError::Config(error) => error.into(),
         StartError::Bind(error) => not_bound(error, context).await,
     }
 }
@@ -114,12 +129,5 @@ async fn not_bound(error: BindError, context: &Context) -> CliError {
             host.status.listen.join(" ")
         )),
         Ok(None) | Err(_) => failed,
-    }
-}
-
-/// Tells the service manager, where there is one.
-fn notify(state: NotifyState<'_>) {
-    if let Err(error) = sd_notify::notify(&[state]) {
-        tracing::warn!(%error, "the service manager cannot be told");
     }
 }

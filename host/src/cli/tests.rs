@@ -37,6 +37,9 @@ fn the_commands_are_those_of_the_interface() {
         [
             "ccproxy",
             "ccproxy serve",
+            "ccproxy status",
+            "ccproxy reload",
+            "ccproxy stop",
             "ccproxy auth",
             "ccproxy auth login",
             "ccproxy auth create",

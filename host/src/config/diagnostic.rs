@@ -149,7 +149,7 @@ impl std::error::Error for ConfigError {}
 impl From<ConfigError> for Fault {
     fn from(error: ConfigError) -> Self {
         let hint = error.diagnostics.iter().find_map(|diagnostic| diagnostic.hint.clone());
-        Self { hint, ..Self::new(error.code, error.to_string()) }
+        Self { hint, transcript: Some(error.render()), ..Self::new(error.code, error.to_string()) }
     }
 }
 

@@ -241,7 +241,7 @@ fn name_global_connections_alike(file: &mut Table) {
 }
 
 /// The `*.toml` in a directory, sorted; files that start with a dot are somebody's work in progress.
-fn toml_files(dir: &Path, problems: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
+pub(super) fn toml_files(dir: &Path, problems: &mut Vec<Diagnostic>) -> Vec<PathBuf> {
     let hidden =
         |path: &Path| path.file_name().and_then(OsStr::to_str).is_none_or(|name| name.starts_with('.'));
     let mut files = entries(dir, problems);

@@ -5,6 +5,7 @@
 
 mod accept;
 mod anchor;
+mod changes;
 mod check;
 mod diagnostic;
 mod duration;
@@ -28,7 +29,9 @@ mod store;
 mod supported;
 mod tree;
 mod typed;
+mod watched;
 
+pub use changes::{Changes, Difference, few};
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::parse as parse_duration;
 pub use environment::Env;

@@ -4,6 +4,7 @@ use super::diagnostic::{ConfigError, Diagnostic, did_you_mean};
 use super::load::Config;
 use super::origin::Origin;
 use super::typed::{Access, Backend, ListenAddress};
+use crate::fault::Fault;
 
 impl Config {
     /// Refuses, as `unsupported`, what this version cannot do. Asked by `serve` and `config check`.
@@ -49,11 +50,12 @@ impl Config {
     /// Refuses routes whose connection does not exist. Apart from loading, because `auth login` may be about to
     /// make that connection.
     pub fn check_references(&self) -> Result<(), ConfigError> {
-        let known: Vec<String> = self.resolved.connections.keys().map(ToString::to_string).collect();
+        let connections = &self.resolved.connections;
         let dangling = self.resolved.routes.iter().filter_map(|(name, route)| {
-            let wanted = route.connection.to_string();
-            let missing = !known.contains(&wanted);
+            let missing = !connections.contains_key(&route.connection);
             missing.then(|| {
+                let wanted = route.connection.to_string();
+                let known: Vec<String> = connections.keys().map(ToString::to_string).collect();
                 let message =
                     format!("the route `{name}` uses the connection `{wanted}`, which does not exist");
                 let hint = did_you_mean(&wanted, known.iter().map(String::as_str))
@@ -62,6 +64,12 @@ impl Config {
             })
         });
         ConfigError::check(dangling.collect())
+    }
+
+    /// A mistake in the value at a path that shows only when the value is used.
+    pub fn mistake(&self, path: &[&str], fault: &Fault) -> ConfigError {
+        let diagnostic = self.diagnostic(path, fault.message.clone());
+        ConfigError::from(diagnostic.maybe_hint(fault.hint.clone()))
     }
 
     /// A mistake in the value at a path.

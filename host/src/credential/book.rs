@@ -1,6 +1,6 @@
 //! What the orchestration knows, and what it decides from it. No I/O, no waiting.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::backoff::Backoff;
 use super::schedule::{Due, Moment};
 use super::{Cell, Prepared, Reason};
 use crate::fault::{Code, Fault};
-use crate::model::{ConnectionId, CredentialKey};
+use crate::model::{ConnectionId, CredentialKey, Target};
 
 /// A token this young that is rejected is not at fault.
 const YOUNG: Duration = Duration::from_secs(5);
@@ -45,6 +45,17 @@ pub(super) enum Decision<C> {
 pub(super) struct Book {
     pub(super) slots: BTreeMap<CredentialKey, Slot>,
     pub(super) logins: HashMap<ConnectionId, Login>,
+}
+
+/// What another configuration means for the credentials.
+#[derive(Default)]
+pub struct Turnover {
+    /// The slots that its routes read.
+    pub cells: BTreeMap<CredentialKey, Arc<Cell>>,
+    /// Connections that are gone, or have other settings: nothing that was obtained for them is theirs any more.
+    pub stale: BTreeSet<ConnectionId>,
+    /// Keys that no route reads any more: nobody needs them kept fresh.
+    pub released: BTreeSet<CredentialKey>,
 }
 
 /// One credential key.
@@ -125,7 +136,33 @@ impl Book {
     }
 
     pub(super) fn slots_of(&mut self, id: &ConnectionId) -> impl Iterator<Item = &mut Slot> {
-        self.slots.iter_mut().filter(move |(key, _)| key.connection == *id).map(|(_, slot)| slot)
+        // The default target is the least of them.
+        let first = CredentialKey { connection: id.clone(), target: Target::default() };
+        let from = self.slots.range_mut(first..);
+        from.take_while(move |(key, _)| key.connection == *id).map(|(_, slot)| slot)
+    }
+
+    /// The slot that a cell is in. None for the cell of settings that are not in force any more.
+    pub(super) fn slot_of(&mut self, cell: &Arc<Cell>) -> Option<&mut Slot> {
+        self.slots.get_mut(cell.key()).filter(|slot| Arc::ptr_eq(&slot.cell, cell))
+    }
+
+    /// Takes over another configuration. Calls under way land beside the book.
+    pub(super) fn adopt(&mut self, turnover: Turnover) {
+        let Turnover { cells, stale, released } = turnover;
+        self.slots.retain(|key, _| !stale.contains(&key.connection) && !released.contains(key));
+        for id in &stale {
+            if let Some(login) = self.logins.get_mut(id) {
+                login.backoff.reset();
+            }
+        }
+        self.logins.retain(|id, login| login.flights > 0 || !stale.contains(id));
+        for (key, cell) in cells {
+            // Somebody may have made one of his own in the meantime: what requests read counts.
+            if self.slot_of(&cell).is_none() {
+                self.slots.insert(key, Slot::new(cell));
+            }
+        }
     }
 
     /// Forgets every token of a login and that it ever failed.
@@ -147,7 +184,7 @@ impl Book {
 
     /// Nobody calls while a provider or a key is left alone.
     pub(super) fn blocked(&mut self, key: &CredentialKey, now: Instant) -> Option<Fault> {
-        let login = self.login(&key.connection).backoff.blocked(now);
+        let login = self.logins.get_mut(&key.connection).and_then(|login| login.backoff.blocked(now));
         login.or_else(|| self.slots.get(key)?.backoff.blocked(now))
     }
 
@@ -161,7 +198,7 @@ impl Book {
     ) -> Decision<Order> {
         let key = cell.key();
         let blocked = self.blocked(key, now.mono);
-        let slot = self.slot(key, || Arc::clone(cell));
+        let Some(slot) = self.slot_of(cell) else { return Decision::Refuse(superseded(key)) };
         let latest = slot.cell.latest();
         let live = latest.clone().filter(|prepared| prepared.is_live(now.wall));
         let generation = latest.as_ref().map(|prepared| prepared.generation);
@@ -201,6 +238,13 @@ const MIN_TTL: Duration = Duration::from_secs(10);
 
 fn lasts(prepared: &Prepared, ttl: Duration, now: Moment) -> bool {
     prepared.expires_at.is_none_or(|at| now.wall.until(at) >= ttl)
+}
+
+/// The settings that a request was taken in under are not in force any more. What the new ones yield must not
+/// go where the old ones said.
+pub(super) fn superseded(key: &CredentialKey) -> Fault {
+    let text = format!("the settings of `{}` have just changed", key.connection);
+    Fault::new(Code::ProviderUnavailable, text).retry_after(Some(Duration::from_secs(1)))
 }
 
 /// A renewal would yield what the upstream has just refused.

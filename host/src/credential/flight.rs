@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::book::{Dead, Order, Outcome, rejected_again};
+use super::book::{Dead, Order, Outcome, rejected_again, superseded};
 use super::keeper::Keeper;
 use super::schedule::{capped, chance, renewal};
 use super::standing::{self, Answer};
-use super::{Issuer, Prepared, Reason, Want};
+use super::{Cell, Issuer, Prepared, Reason, Want};
 use crate::fault::{Code, Fault};
 use crate::model::{Connection, CredentialKey, UnixMillis};
 use crate::vault::{Lease, Owner, Purpose, State, Transaction};
@@ -20,9 +20,14 @@ use crate::vault::{Lease, Owner, Purpose, State, Transaction};
 const LONGEST: Duration = Duration::from_secs(120);
 
 impl Keeper {
-    pub(super) async fn fly(&self, key: &CredentialKey, order: Order) -> Outcome {
+    pub(super) async fn fly(&self, cell: &Arc<Cell>, order: Order) -> Outcome {
+        let key = cell.key();
         let (connection, issuer) = self.providers.resolve(&key.connection)?;
-        if let Some(fault) = self.still_dead(key, &connection, order).await {
+        // What was just resolved may be newer than the cell.
+        if self.book().slot_of(cell).is_none() {
+            return Err(superseded(key));
+        }
+        if let Some(fault) = self.still_dead(cell, &connection, order).await {
             return Err(fault);
         }
         let stored = match order.reason {
@@ -32,31 +37,32 @@ impl Keeper {
         let owner = Owner { provider: connection.provider.clone(), plugin: issuer.plugin() };
         let lease = match self.vault.begin(&key.connection, owner, Purpose::Acquire).await {
             Ok(lease) => lease,
-            Err(fault) => return Err(self.failed(key, &connection, 0, fault)),
+            Err(fault) => return Err(self.failed(cell, &connection, 0, fault)),
         };
         let order = order.after_waiting(stored, lease.transaction().generation());
-        self.fly_locked(key, order, &connection, issuer.as_ref(), lease).await
+        self.fly_locked(cell, order, &connection, issuer.as_ref(), lease).await
     }
 
     async fn fly_locked(
         &self,
-        key: &CredentialKey,
+        cell: &Arc<Cell>,
         order: Order,
         connection: &Connection,
         issuer: &dyn Issuer,
         lease: Lease,
     ) -> Outcome {
+        let key = cell.key();
         let txn = lease.transaction();
         let before = txn.generation();
         self.see_before(key, before);
         if let Some(fault) = known_refusal(&txn, order) {
-            return Err(self.failed(key, connection, before, fault));
+            return Err(self.failed(cell, connection, before, fault));
         }
         if self.vault.is_brief() && may_spend(&txn, order, self.clock.now()) {
             let rehearsal = txn.clone();
             let rehearsed = tokio::task::spawn_blocking(move || rehearsal.rehearse()).await;
             if let Ok(Err(fault)) = rehearsed {
-                return Err(self.failed(key, connection, before, fault));
+                return Err(self.failed(cell, connection, before, fault));
             }
         }
         let answer = self.ask(key, order, connection, issuer, txn.clone()).await;
@@ -69,7 +75,7 @@ impl Keeper {
             tracing::warn!(connection = %key.connection, %fault, "the state of the grant could not be noted");
         }
         standing::tell(self.hooks.as_ref(), connection, &txn, answer.fault());
-        self.settle(key, connection, after, wrote, answer)
+        self.settle(cell, connection, after, wrote, answer)
     }
 
     async fn ask(
@@ -112,7 +118,7 @@ impl Keeper {
     /// Fills the cell and plans what comes next.
     fn settle(
         &self,
-        key: &CredentialKey,
+        cell: &Arc<Cell>,
         connection: &Connection,
         generation: u64,
         wrote: bool,
@@ -121,17 +127,17 @@ impl Keeper {
         let (prepared, outcome) = match answer {
             Answer::Obtained(prepared) => (prepared.clone(), Ok(prepared)),
             Answer::Unchanged(prepared, fault) => (prepared, Err(fault)),
-            Answer::Failed(fault) => return Err(self.failed(key, connection, generation, fault)),
+            Answer::Failed(fault) => return Err(self.failed(cell, connection, generation, fault)),
         };
         let now = self.moment();
         let due =
-            |prepared: &Prepared| prepared.expires_at.map(|at| renewal(&self.policy, now, at, chance()));
+            |prepared: &Prepared| prepared.expires_at.map(|at| renewal(&self.policy(), now, at, chance()));
         let mut book = self.book();
-        let login = book.login(&key.connection);
+        let login = book.login(&cell.key().connection);
         login.seen = Some(generation);
         let troubled = login.backoff.failures() > 0;
         login.backoff.reset();
-        if let Some(slot) = book.slots.get_mut(key) {
+        if let Some(slot) = book.slot_of(cell) {
             let same = slot.cell.latest().is_some_and(|latest| latest.generation == prepared.generation);
             // A token met again keeps its time: from what it has left another would be reckoned.
             slot.due = slot
@@ -147,13 +153,14 @@ impl Keeper {
     }
 
     /// Enters a failure; answers it with the time at which asking again makes sense.
-    fn failed(&self, key: &CredentialKey, connection: &Connection, generation: u64, fault: Fault) -> Fault {
+    fn failed(&self, cell: &Arc<Cell>, connection: &Connection, generation: u64, fault: Fault) -> Fault {
+        let key = cell.key();
         let now = self.moment();
         let mut book = self.book();
         if fault.code.is_transient() {
             book.login(&key.connection).backoff.fail(&fault, now.mono, chance());
         }
-        let Some(slot) = book.slots.get_mut(key) else { return fault };
+        let Some(slot) = book.slot_of(cell) else { return fault };
         if fault.code.needs_login() {
             let settings_generation = connection.settings_generation;
             slot.dead = Some(Dead { fault: fault.clone(), generation, settings_generation, since: now.mono });
@@ -167,7 +174,7 @@ impl Keeper {
         let Some(left) = book.blocked(key, now.mono).and_then(|blocked| blocked.retry_after) else {
             return fault;
         };
-        if let Some(slot) = book.slots.get_mut(key) {
+        if let Some(slot) = book.slot_of(cell) {
             // A token that requests have had is tried for again; one never obtained waits to be asked for.
             slot.due = known.then(|| now.after(left));
         }
@@ -175,12 +182,12 @@ impl Keeper {
     }
 
     /// The refusal of last time, if nothing has changed since that could turn it.
-    async fn still_dead(&self, key: &CredentialKey, connection: &Connection, order: Order) -> Option<Fault> {
-        let dead = self.book().slots.get(key)?.dead.clone()?;
+    async fn still_dead(&self, cell: &Arc<Cell>, connection: &Connection, order: Order) -> Option<Fault> {
+        let dead = self.book().slot_of(cell)?.dead.clone()?;
         if order.reason == Reason::Forced {
             return None;
         }
-        let generation = self.stored_generation(key, connection).await?;
+        let generation = self.stored_generation(cell.key(), connection).await?;
         let stands = dead.stands(generation, connection.settings_generation, Instant::now());
         stands.then_some(dead.fault)
     }

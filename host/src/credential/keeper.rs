@@ -4,14 +4,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, timeout_at};
 
-use super::book::{Book, Decision, Flight, Order, Outcome, rejected_again};
+use super::book::{Book, Decision, Flight, Order, Outcome, Turnover, rejected_again};
 use super::landing::Landing;
-use super::schedule::Moment;
+use super::schedule::{Moment, chance, replanned};
 use super::timer;
 use super::{Acquire, Cell, Policy, Providers, Reason};
 use crate::fault::{Code, Fault};
@@ -64,7 +65,7 @@ pub(super) struct Keeper {
     pub(super) control: Handle,
     pub(super) vault: Vault,
     pub(super) providers: Arc<dyn Providers>,
-    pub(super) policy: Policy,
+    policy: ArcSwap<Policy>,
     pub(super) hooks: Arc<dyn HookSink>,
     pub(super) clock: Arc<dyn Clock>,
     /// Never held across an await or a call to anything but cells.
@@ -101,7 +102,7 @@ impl Credentials {
             control: control.clone(),
             vault,
             providers,
-            policy,
+            policy: ArcSwap::from_pointee(policy),
             hooks,
             clock,
             book: Mutex::default(),
@@ -120,6 +121,32 @@ impl Credentials {
         let cell = Arc::clone(&self.0.book().slot(key, || Arc::new(Cell::new(key.clone()))).cell);
         self.0.wake.notify_one();
         cell
+    }
+
+    /// The slot that requests of this key read, if there is one.
+    pub fn existing(&self, key: &CredentialKey) -> Option<Arc<Cell>> {
+        self.0.book().slots.get(key).map(|slot| Arc::clone(&slot.cell))
+    }
+
+    /// Takes over another configuration. Call it on the control runtime, together with what makes
+    /// [`Providers`] answer by the new one: a call that starts in between would mix the two.
+    pub fn adopt(&self, turnover: Turnover) {
+        self.0.book().adopt(turnover);
+        self.0.wake.notify_one();
+    }
+
+    /// Renews by another policy from now on, also the tokens that are there.
+    pub fn set_policy(&self, policy: Policy) {
+        self.0.policy.store(Arc::new(policy));
+        let now = self.0.moment();
+        for slot in self.0.book().slots.values_mut() {
+            // What waits for a retry is due by its failures.
+            let planned = slot.due.filter(|_| slot.backoff.failures() == 0);
+            if let (Some(_), Some(prepared)) = (planned, slot.cell.latest()) {
+                slot.due = replanned(&policy, now, &prepared, chance());
+            }
+        }
+        self.0.wake.notify_one();
     }
 
     /// Like [`Acquire::acquire`], for one who needs the credential to last.
@@ -233,7 +260,7 @@ impl Keeper {
             Decision::Have(prepared) => Decision::Have(prepared),
             Decision::Refuse(fault) => Decision::Refuse(fault),
             Decision::Wait(flight) => Decision::Wait(flight),
-            Decision::Fly(order) => Decision::Fly(self.launch(&mut book, cell.key(), order)),
+            Decision::Fly(order) => Decision::Fly(self.launch(&mut book, cell, order)),
         }
     }
 
@@ -250,23 +277,27 @@ impl Keeper {
     }
 
     /// Starts a call on the control runtime. It belongs to nobody: those who wait may leave.
-    pub(super) fn launch(self: &Arc<Self>, book: &mut Book, key: &CredentialKey, order: Order) -> Flight {
+    pub(super) fn launch(self: &Arc<Self>, book: &mut Book, cell: &Arc<Cell>, order: Order) -> Flight {
         let (sender, flight) = watch::channel(None);
-        if let Some(slot) = book.slots.get_mut(key) {
+        if let Some(slot) = book.slot_of(cell) {
             slot.flight = Some(flight.clone());
             if matches!(order.reason, Reason::Rejected { .. }) {
                 slot.rejected = Some(Instant::now());
             }
         }
-        book.login(&key.connection).flights += 1;
-        let (keeper, key) = (Arc::clone(self), key.clone());
-        let landing = Landing::new(Arc::clone(self), key.clone(), sender);
-        self.control.spawn(async move { landing.send(keeper.fly(&key, order).await) });
+        book.login(&cell.key().connection).flights += 1;
+        let (keeper, cell) = (Arc::clone(self), Arc::clone(cell));
+        let landing = Landing::new(Arc::clone(self), Arc::clone(&cell), sender);
+        self.control.spawn(async move { landing.send(keeper.fly(&cell, order).await) });
         flight
     }
 
     pub(super) fn book(&self) -> MutexGuard<'_, Book> {
         self.book.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn policy(&self) -> Policy {
+        **self.policy.load()
     }
 
     pub(super) fn moment(&self) -> Moment {

@@ -4,26 +4,22 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
+use super::Cell;
 use super::book::Outcome;
 use super::keeper::Keeper;
-use crate::model::CredentialKey;
 
 /// Ends a flight however it ends: with an outcome, by a panic, or with the runtime.
 pub(super) struct Landing {
     keeper: Arc<Keeper>,
-    key: CredentialKey,
+    cell: Arc<Cell>,
     sender: watch::Sender<Option<Outcome>>,
     left: bool,
 }
 
 impl Landing {
-    pub(super) fn new(
-        keeper: Arc<Keeper>,
-        key: CredentialKey,
-        sender: watch::Sender<Option<Outcome>>,
-    ) -> Self {
+    pub(super) fn new(keeper: Arc<Keeper>, cell: Arc<Cell>, sender: watch::Sender<Option<Outcome>>) -> Self {
         keeper.in_flight.send_modify(|flights| *flights += 1);
-        Self { keeper, key, sender, left: false }
+        Self { keeper, cell, sender, left: false }
     }
 
     pub(super) fn send(mut self, outcome: Outcome) {
@@ -37,13 +33,13 @@ impl Landing {
             return;
         }
         let mut book = self.keeper.book();
-        if let Some(slot) = book.slots.get_mut(&self.key) {
+        if let Some(slot) = book.slot_of(&self.cell) {
             slot.flight = None;
         }
-        let login = book.login(&self.key.connection);
+        let login = book.login(&self.cell.key().connection);
         login.flights -= 1;
         if login.flights == 0 && std::mem::take(&mut login.recheck) {
-            let (keeper, id) = (Arc::clone(&self.keeper), self.key.connection.clone());
+            let (keeper, id) = (Arc::clone(&self.keeper), self.cell.key().connection.clone());
             self.keeper.control.spawn(async move { keeper.reconcile(&id).await });
         }
     }

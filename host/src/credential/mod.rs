@@ -17,6 +17,7 @@ mod schedule;
 mod standing;
 mod timer;
 
+pub use book::Turnover;
 pub use cell::{Acquire, Cell, Prepared, Reason};
 pub use issuer::{Issuer, Providers, Want};
 pub use keeper::{Clock, Credentials, Live, SystemClock};

@@ -50,6 +50,19 @@ pub(super) fn renewal(policy: &Policy, now: Moment, expires_at: UnixMillis, chan
     now.after(life.saturating_sub(ahead(policy, life, chance)).max(Duration::from_secs(1)))
 }
 
+/// When a token that is in use already is renewed, by a policy that was not in force when it came.
+pub(super) fn replanned(policy: &Policy, now: Moment, prepared: &Prepared, chance: f64) -> Option<Due> {
+    let expires_at = prepared.expires_at?;
+    let left = now.wall.until(expires_at);
+    // Of one whose beginning is not known (0), what is left is all of it.
+    let life = match prepared.acquired_at {
+        UnixMillis(0) => left,
+        acquired_at => acquired_at.until(expires_at),
+    };
+    let pause = left.saturating_sub(ahead(policy, life.min(LONGEST_LIFE), chance));
+    Some(now.after(pause.max(Duration::from_secs(1))))
+}
+
 /// The time before the end, between `ahead` and `ahead` plus jitter. A token too short for that is
 /// spread below its third instead of beyond it.
 fn ahead(policy: &Policy, life: Duration, chance: f64) -> Duration {

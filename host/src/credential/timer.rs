@@ -7,10 +7,10 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout};
 
-use super::Reason;
 use super::book::{Book, Order, Slot};
 use super::keeper::Keeper;
 use super::schedule::{Moment, chance, renewal};
+use super::{Cell, Reason};
 use crate::fault::Fault;
 use crate::model::{ConnectionId, CredentialKey, UnixMillis};
 use crate::vault::{Envelope, State};
@@ -23,20 +23,20 @@ const SOONEST: Duration = Duration::from_millis(10);
 
 /// Runs until the orchestration is gone.
 pub(super) async fn run(keeper: Weak<Keeper>, wake: Arc<Notify>) {
-    let mut sweep_at = None;
+    let mut swept = Instant::now();
     loop {
         let pause = {
             let Some(keeper) = keeper.upgrade() else { return };
             let now = Instant::now();
-            let sweep = sweep_at.get_or_insert(now + keeper.policy.sweep);
-            if now >= *sweep {
-                *sweep = now + keeper.policy.sweep;
+            let between = keeper.policy().sweep;
+            if now >= swept + between {
+                swept = now;
                 let sweeper = Arc::clone(&keeper);
                 keeper.control.spawn(async move { sweeper.sweep().await });
             }
             keeper.read_new().await;
             keeper.flush();
-            keeper.renew_due().min(sweep.saturating_duration_since(now)).max(SOONEST)
+            keeper.renew_due().min((swept + between).saturating_duration_since(now)).max(SOONEST)
         };
         // Woken or not, the next look is due.
         let _ = timeout(pause, wake.notified()).await;
@@ -48,19 +48,19 @@ impl Keeper {
     fn renew_due(self: &Arc<Self>) -> Duration {
         let now = self.moment();
         let mut book = self.book();
-        let due: Vec<_> =
-            book.slots.iter().filter(|(_, slot)| is_due(slot, now)).map(|(key, _)| key.clone()).collect();
-        for key in due {
-            self.renew(&mut book, &key, now);
+        let due = book.slots.values().filter(|slot| is_due(slot, now));
+        let due: Vec<_> = due.map(|slot| Arc::clone(&slot.cell)).collect();
+        for cell in due {
+            self.renew(&mut book, &cell, now);
         }
         let idle = book.slots.values().filter(|slot| slot.flight.is_none());
         let next = idle.filter_map(|slot| slot.due).map(|due| due.left(now)).min().unwrap_or(GLANCE);
         next.min(if self.vault.has_unsaved() { FLUSH } else { GLANCE })
     }
 
-    fn renew(self: &Arc<Self>, book: &mut Book, key: &CredentialKey, now: Moment) {
-        let blocked = book.blocked(key, now.mono).and_then(|fault| fault.retry_after);
-        let Some(slot) = book.slots.get_mut(key) else { return };
+    fn renew(self: &Arc<Self>, book: &mut Book, cell: &Arc<Cell>, now: Moment) {
+        let blocked = book.blocked(cell.key(), now.mono).and_then(|fault| fault.retry_after);
+        let Some(slot) = book.slot_of(cell) else { return };
         slot.due = None;
         if let Some(left) = blocked {
             slot.due = Some(now.after(left));
@@ -72,7 +72,7 @@ impl Keeper {
         // one: the clock may have been set back since, and ours look young.
         let min_ttl = left.unwrap_or_default().saturating_add(Duration::from_secs(1));
         let order = Order { reason: Reason::Scheduled, min_ttl, rejected: None };
-        self.launch(book, key, order);
+        self.launch(book, cell, order);
     }
 
     /// Plans keys that no request has used yet, from what the store says of them.
@@ -93,13 +93,13 @@ impl Keeper {
     }
 
     fn plan(&self, id: &ConnectionId, record: &Envelope) {
-        let now = self.moment();
+        let (now, policy) = (self.moment(), self.policy());
         let mut book = self.book();
-        for (key, slot) in book.slots.iter_mut().filter(|(key, _)| key.connection == *id) {
+        for slot in book.slots_of(id) {
             let idle = slot.due.is_none() && slot.flight.is_none() && slot.cell.latest().is_none();
-            let expiry = stored_expiry(record, key).filter(|at| *at > now.wall);
+            let expiry = stored_expiry(record, slot.cell.key()).filter(|at| *at > now.wall);
             if let Some(at) = expiry.filter(|_| idle && is_renewable(record)) {
-                slot.due = Some(renewal(&self.policy, now, at, chance()));
+                slot.due = Some(renewal(&policy, now, at, chance()));
             }
         }
     }
@@ -134,7 +134,7 @@ impl Keeper {
             };
             let Some(left) = expires_at.map(|at| self.clock.now().until(at)) else { continue };
             // A failure is in the book, with the time of the next attempt.
-            let _ = self.acquire(&cell, Reason::Scheduled, Some(self.policy.ahead_of(left))).await;
+            let _ = self.acquire(&cell, Reason::Scheduled, Some(self.policy().ahead_of(left))).await;
         }
     }
 

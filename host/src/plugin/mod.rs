@@ -48,7 +48,7 @@ pub use health::{Condition, Limits, Trouble};
 pub use images::Images;
 pub use listing::{Entry, PluginState};
 pub use manifest::{HandledPath, Manifest};
-pub use outbound::Outbound;
+pub use outbound::{Outbound, Outlets};
 pub use provider::{Deadlines, LoginSteps, Plugin};
 pub use refusal::Refusal;
 pub use registry::{Registry, RegistryConfig};

@@ -41,6 +41,11 @@ impl Said {
 }
 
 impl Registry {
+    /// Forgets what was said of a connection that is gone or has other settings.
+    pub fn forget(&self, id: &ConnectionId) {
+        self.said.all().remove(id);
+    }
+
     /// What a plugin says of a connection; what it, or the one before it, said of the same settings where
     /// it is broken. No I/O.
     pub async fn describe(&self, plugin: &Plugin, connection: &Connection) -> Result<Description, Fault> {

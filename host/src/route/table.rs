@@ -1,5 +1,6 @@
 //! The table of routes: first path segment, or `<name>.localhost`, to route.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::Route;
@@ -92,9 +93,12 @@ impl RouteTable {
         Ok(Self {
             by_path: index(&routes, "path", |route| &route.path)?,
             by_name: index(&routes, "name", |route| &route.name)?,
+            // Every connection of a provider names the same.
             credential_fields: credential_fields
                 .into_iter()
                 .map(|name| canonical(name.as_ref().as_bytes()).into())
+                .collect::<BTreeSet<_>>()
+                .into_iter()
                 .collect(),
         })
     }

@@ -60,6 +60,11 @@ impl Host {
         self.program.stop().await
     }
 
+    /// Waits for its end, which somebody else asked for.
+    pub async fn ended(self) -> Finished {
+        self.program.finish().await
+    }
+
     /// Ends it as a power failure does.
     pub async fn kill(self) -> Finished {
         self.program.signal(Signal::KILL);

@@ -9,10 +9,11 @@ mod tcp;
 mod tls;
 mod tunnel;
 
+use std::collections::{HashMap, HashSet};
 use std::io as std_io;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::{Origin, Scheme};
@@ -176,13 +177,24 @@ impl Connector {
 /// Connectors by their options, so that equal options share TLS sessions and pooled connections.
 #[derive(Default)]
 pub struct Connectors {
-    made: std::sync::Mutex<std::collections::HashMap<ConnectorOptions, Arc<Connector>>>,
+    made: Mutex<HashMap<ConnectorOptions, Arc<Connector>>>,
 }
 
 impl Connectors {
+    /// Those of another configuration: what it still wants is kept, with its connections, unless its CA file
+    /// has changed.
+    pub fn successor(&self, wanted: &HashSet<ConnectorOptions>) -> Self {
+        let made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = made.iter().filter(|(options, connector)| {
+            wanted.contains(*options) && connector.tls.is_still(options.extra_ca.as_deref())
+        });
+        let kept = kept.map(|(options, connector)| (options.clone(), Arc::clone(connector))).collect();
+        Self { made: Mutex::new(kept) }
+    }
+
     /// The connector of these options, made at the first call.
     pub fn get(&self, options: &ConnectorOptions) -> Result<Arc<Connector>, CaError> {
-        let mut made = self.made.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(connector) = made.get(options) {
             return Ok(connector.clone());
         }

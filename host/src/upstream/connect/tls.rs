@@ -50,6 +50,11 @@ impl Client {
         Ok(Self { extra, http1: OnceLock::new(), http2: OnceLock::new() })
     }
 
+    /// Whether the file still says what was read from it.
+    pub(super) fn is_still(&self, extra_ca: Option<&Path>) -> bool {
+        extra_ca.is_none_or(|path| read_pem(path).is_ok_and(|extra| extra == self.extra))
+    }
+
     pub(super) async fn handshake(
         &self,
         tcp: TcpStream,
