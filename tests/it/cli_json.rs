@@ -112,7 +112,7 @@ async fn the_running_host_and_its_routes() {
     let api = KeyedApi::new().await;
     let mut program = api.home.spawn_ccproxy(&["serve", "--listen", "127.0.0.1:0", "--json"]);
     let serves = program.json_line().await;
-    assert_eq!(members(&serves), ["admin", "listen", "pid", "schema"]);
+    assert_eq!(members(&serves), ["admin", "listen", "pid", "route_listeners", "schema"]);
     assert_eq!((&serves["schema"], &serves["pid"]), (&json!("ccproxy.serve/1"), &json!(program.pid())));
     assert_eq!(serves["admin"], json!(api.home.admin_socket().to_str().unwrap()));
     let url = serves["listen"][0].as_str().unwrap().to_owned();
@@ -124,11 +124,11 @@ async fn the_running_host_and_its_routes() {
     let routes = document(&api.home, &["routes"]).await;
     assert_eq!((members(&routes), &routes["schema"]), (vec!["routes", "schema"], &json!("ccproxy.routes/1")));
     let route = &routes["routes"][0];
-    assert_eq!(members(route), ["connection", "name", "path", "provider", "upstream"]);
+    assert_eq!(members(route), ["connection", "listen", "name", "path", "provider", "upstream"]);
     assert_eq!(
         *route,
         json!({
-            "name": "api", "path": "/api/", "connection": "api", "provider": "api-key",
+            "name": "api", "path": "/api/", "listen": null, "connection": "api", "provider": "api-key",
             "upstream": api.sandbox.upstream(),
         })
     );

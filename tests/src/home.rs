@@ -74,6 +74,13 @@ impl Home {
         self.write(&self.config_dir().join("config.toml"), toml);
     }
 
+    /// Writes a file of `conf.d/`, which adds to `config.toml`.
+    pub fn add_config(&self, name: &str, toml: &str) {
+        let directory = self.config_dir().join("conf.d");
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(&directory).expect("the directory is ours");
+        self.write(&directory.join(name), toml);
+    }
+
     /// Writes a file that only its owner reads, as ccproxy asks for.
     pub fn write(&self, path: &Path, text: &str) {
         fs::write(path, text).unwrap_or_else(|e| panic!("{}: {e}", path.display()));

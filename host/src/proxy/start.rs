@@ -86,6 +86,11 @@ impl Proxy {
 }
 
 impl Running {
+    /// The listeners, which may be changed.
+    pub fn doors(&self) -> &Doors {
+        &self.doors
+    }
+
     /// What is listened on, the ports filled in.
     pub fn addresses(&self) -> Vec<ListenerUrl> {
         self.doors.urls()

@@ -1,5 +1,7 @@
 //! The proxy as a process.
 
+use std::collections::BTreeMap;
+
 use rustix::process::Signal;
 use serde_json::Value;
 use tokio::process::Command;
@@ -11,6 +13,8 @@ pub struct Host {
     program: Program,
     /// What it says it listens on, in order.
     pub listen: Vec<String>,
+    /// The listeners that routes have to themselves, by the route's name.
+    pub own: BTreeMap<String, String>,
     pub admin: Option<String>,
     pub pid: u32,
 }
@@ -25,8 +29,10 @@ impl Host {
         let line = program.json_line_with("schema", "ccproxy.serve/1").await;
         let listen =
             line["listen"].as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned);
+        let own = serde_json::from_value(line["route_listeners"].clone());
         let host = Self {
             listen: listen.collect(),
+            own: own.unwrap_or_else(|e| panic!("no listeners of routes in {line}: {e}")),
             admin: line["admin"].as_str().map(str::to_owned),
             pid: program.pid(),
             program,

@@ -61,6 +61,29 @@ fn the_annotated_file_names_every_key() {
     assert_eq!(missing, Vec::<String>::new());
 }
 
+/// The values of a key in a systemd unit of `config/`.
+fn unit(name: &str, key: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(repository().join("config").join(name)).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.filter_map(|line| Some(line.strip_prefix(key)?.strip_prefix('=')?.to_owned())).collect()
+}
+
+#[test]
+fn the_units_listen_where_the_program_would() {
+    let streams = unit("ccproxy.socket", "ListenStream");
+    let defaults = &Home::new().load().resolved.server.listen;
+    assert_eq!(streams, defaults.iter().map(ToString::to_string).collect::<Vec<_>>());
+    // Each is handed over as the descriptor of its place, from 3 on (sd_listen_fds(3)).
+    let start = &unit("ccproxy.service", "ExecStart")[0];
+    let listens = start.split(" --listen ").skip(1).map(str::to_owned).collect();
+    let home = Home { listen: listens, ..Home::new() };
+    let handed_over = (3..).take(streams.len()).map(ListenAddress::Fd);
+    let config = home.load();
+    assert_eq!(config.resolved.server.listen, handed_over.collect::<Vec<_>>());
+    assert_eq!(config.check_supported(), Ok(()));
+    assert_eq!(unit("ccproxy.service", "Type"), ["notify"]);
+}
+
 fn collect(keys: &'static [Key], path: &str, found: &mut dyn FnMut(&str)) {
     for key in keys {
         let path = if path.is_empty() { key.name.to_owned() } else { format!("{path}.{}", key.name) };

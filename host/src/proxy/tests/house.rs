@@ -16,7 +16,7 @@ use crate::fault::Fault;
 use crate::guard::Guard;
 use crate::hook::{Event, HookSink, Kind};
 use crate::model::{ConnectionId, CredentialKey, Target, UnixMillis};
-use crate::proxy::{Address, ListenerSpec, Place, Proxy, ProxyConfig, Rules, Running, Terms};
+use crate::proxy::{Address, Doors, ListenerSpec, Place, Proxy, ProxyConfig, Rules, Running, Terms};
 use crate::route::{Destination, Forward, Policy, Route, RouteTable};
 use crate::upstream::connect::{Connector, ConnectorOptions, OutboundProxy};
 
@@ -103,6 +103,10 @@ impl House {
             Address::Tcp(address) => address,
             Address::Unix(_) => unreachable!("it listens on TCP"),
         }
+    }
+
+    pub(super) fn doors(&self) -> &Doors {
+        self.running.doors()
     }
 
     pub(super) async fn client(&self) -> Client {

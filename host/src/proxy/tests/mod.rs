@@ -4,6 +4,7 @@
 
 mod client;
 mod credentials;
+mod doors;
 mod draining;
 mod errors;
 mod house;
