@@ -14,7 +14,7 @@ use ccproxy_tests::program::{self, Host};
 use pretty_assertions::{assert_eq, assert_ne};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
-use tokio::time::{Duration, Instant, MissedTickBehavior, interval, sleep};
+use tokio::time::{Duration, Instant, interval, sleep};
 
 /// What the connections of the plugin inject.
 const KEY: &str = "key-of-a-third-party";
@@ -220,8 +220,8 @@ async fn replace_under_load(trust: &str) {
         let path = if number % 4 == 0 { "/_ccproxy/plugins/faulty/hook" } else { "/acme/strict/x" };
         clients.spawn(work(host.authority().to_owned(), path, Arc::clone(&done)));
     }
-    let (began, before) = (Instant::now(), resident(host.pid));
     let mut serving = wait_for_state(&corp, "loaded").await["sha256"].clone();
+    let (began, before, runtimes) = (Instant::now(), resident(host.pid), runtimes(host.pid));
     for number in 1..=REPLACEMENTS {
         if number % 2 == 0 {
             copy_over(&corp, number)
@@ -252,6 +252,7 @@ async fn replace_under_load(trust: &str) {
         took.as_secs_f32(),
         after.saturating_sub(before)
     );
+    wait_for_runtimes(host.pid, runtimes).await;
     host.stop().await.expect_success();
 }
 
@@ -259,13 +260,28 @@ async fn replace_under_load(trust: &str) {
 async fn work(authority: String, path: &'static str, done: Arc<AtomicBool>) -> Vec<u16> {
     let mut client = Regular::connect(&authority).await;
     let mut pace = interval(PAUSE);
-    pace.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut answers = Vec::new();
     while !done.load(Ordering::Relaxed) {
         pace.tick().await;
         answers.push(client.get(path).await.status.as_u16());
     }
     answers
+}
+
+/// Each plugin's thread has a runtime, which waits in the kernel.
+fn runtimes(pid: u32) -> usize {
+    let files = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let waiting = |path: PathBuf| path.to_string_lossy().contains("eventpoll");
+    files.filter(|file| fs::read_link(file.path()).is_ok_and(waiting)).count()
+}
+
+/// What is replaced leaves its image behind, and nothing else.
+async fn wait_for_runtimes(pid: u32, count: usize) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while runtimes(pid) > count {
+        assert!(Instant::now() < deadline, "{} runtimes, there were {count}", runtimes(pid));
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 /// Memory of a process, in KiB.

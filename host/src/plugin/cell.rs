@@ -9,6 +9,7 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -26,10 +27,22 @@ const MAX_CALLS: usize = 64;
 pub(super) struct Cell {
     id: Name,
     handle: Handle,
+    way: Way,
     health: Arc<Health>,
     calls: Semaphore,
     stop: Mutex<Option<oneshot::Sender<()>>>,
     ended: watch::Receiver<()>,
+}
+
+/// The way to a cell for as long as its thread runs. An image keeps what it was lent for ever: its cell's
+/// runtime, with its sockets, must not be among it.
+#[derive(Clone)]
+pub(super) struct Way(Arc<ArcSwapOption<Handle>>);
+
+impl Way {
+    pub(super) fn open(&self) -> Option<Arc<Handle>> {
+        self.0.load_full()
+    }
 }
 
 impl Cell {
@@ -40,17 +53,21 @@ impl Cell {
             .max_blocking_threads(4)
             .build()?;
         let handle = runtime.handle().clone();
+        let way = Way(Arc::new(ArcSwapOption::from_pointee(handle.clone())));
+        let closing = way.clone();
         let (stop, stopped) = oneshot::channel::<()>();
         let (alive, ended) = watch::channel(());
         std::thread::Builder::new().name(format!("plugin-{id}")).spawn(move || {
             // An error means that the cell was dropped: the end as well.
             let _ = runtime.block_on(stopped);
+            closing.0.store(None);
             runtime.shutdown_background();
             drop(alive);
         })?;
         Ok(Self {
             id: id.clone(),
             handle,
+            way,
             health: Arc::new(Health::new(limits)),
             calls: Semaphore::new(MAX_CALLS),
             stop: Mutex::new(Some(stop)),
@@ -60,6 +77,11 @@ impl Cell {
 
     pub(super) fn handle(&self) -> &Handle {
         &self.handle
+    }
+
+    /// For the plugin itself.
+    pub(super) fn way(&self) -> Way {
+        self.way.clone()
     }
 
     pub(super) fn condition(&self) -> Condition {

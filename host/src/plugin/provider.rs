@@ -89,7 +89,7 @@ impl Plugin {
             reason: error.to_string(),
         })?;
         let lendings = Arc::new(Lendings::new(manifest.id.clone()));
-        let lent = Lent::new(manifest.clone(), cell.handle().clone(), services.clone(), lendings.clone());
+        let lent = Lent::new(manifest.clone(), cell.way(), services.clone(), lendings.clone());
         let started = cell.call("load", deadlines.load, move || async move {
             // A refusal is a result here: the fault of this call is the cell's own.
             Ok(start::start(candidate, lent, &images, &scratch).await)

@@ -9,11 +9,11 @@ use abi_stable::std_types::{RArc, ROption, RStr, RString, RVec};
 use async_ffi::{FfiFuture, FutureExt as _};
 use ccproxy_plugin_abi::{self as abi, ApiFuture, HostApi, HostApiBox};
 use futures_util::future::BoxFuture;
-use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
 use super::budget::Budget;
+use super::cell::Way;
 use super::codes::plugin_error;
 use super::exchange::Outgoing;
 use super::hosts;
@@ -74,7 +74,7 @@ pub(super) struct Lent(Arc<Inner>);
 
 struct Inner {
     manifest: Arc<Manifest>,
-    cell: Handle,
+    cell: Way,
     services: Arc<Services>,
     lendings: Arc<Lendings>,
     tasks: Arc<Semaphore>,
@@ -87,7 +87,7 @@ struct Inner {
 impl Lent {
     pub(super) fn new(
         manifest: Arc<Manifest>,
-        cell: Handle,
+        cell: Way,
         services: Arc<Services>,
         lendings: Arc<Lendings>,
     ) -> Self {
@@ -116,13 +116,16 @@ impl Lent {
         T: Send + 'static,
         W: Future<Output = Result<T, Fault>> + Send + 'static,
     {
-        let mut task = Task(self.0.cell.spawn(work(self.clone())));
+        let task = self.0.cell.open().map(|cell| Task(cell.spawn(work(self.clone()))));
         async move {
-            let done = (&mut task.0).await;
+            let done = match task {
+                Some(mut task) => (&mut task.0).await.ok(),
+                None => None,
+            };
             match done {
-                Ok(Ok(value)) => ROk(value),
-                Ok(Err(fault)) => RErr(plugin_error(fault)),
-                Err(_) => RErr(plugin_error(Fault::new(Code::Cancelled, "the plugin is being stopped"))),
+                Some(Ok(value)) => ROk(value),
+                Some(Err(fault)) => RErr(plugin_error(fault)),
+                None => RErr(plugin_error(Fault::new(Code::Cancelled, "the plugin is being stopped"))),
             }
         }
         .into_ffi()
@@ -205,7 +208,8 @@ impl HostApi for Lent {
 
     fn sleep(&self, ms: u64) -> FfiFuture<()> {
         // A timer belongs to the runtime it is made in; the plugin has none.
-        let _entered = self.0.cell.enter();
+        let Some(cell) = self.0.cell.open() else { return std::future::pending().into_ffi() };
+        let _entered = cell.enter();
         tokio::time::sleep(Duration::from_millis(ms).min(MAX_SLEEP)).into_ffi()
     }
 
@@ -214,7 +218,9 @@ impl HostApi for Lent {
             tracing::warn!(provider = %self.id(), "the plugin has {MAX_TASKS} tasks; one more was dropped");
             return;
         };
-        self.0.cell.spawn(async move {
+        // A plugin that has ended has nobody who would run it.
+        let Some(cell) = self.0.cell.open() else { return };
+        cell.spawn(async move {
             task.await;
             drop(permit);
         });
