@@ -1,14 +1,14 @@
 //! Where the proxy listens: Unix sockets, sockets handed over, a route's own port, a route's own name.
 
 use std::fs;
-use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::path::PathBuf;
 
 use ccproxy_tests::clients::{environment, program};
 use ccproxy_tests::home::Home;
 use ccproxy_tests::http_client::Call;
 use ccproxy_tests::keyed::KeyedApi;
-use ccproxy_tests::parts;
+use ccproxy_tests::parts::{self, is_root};
 use ccproxy_tests::program::{Finished, Host, Program, ccproxy};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
@@ -44,6 +44,9 @@ async fn a_unix_socket_is_ours_alone_and_gone_at_the_end() {
     assert_eq!(by_path.json()["path"], json!("/x"));
     let by_name = curl(&api.home, &["--unix-socket", path, "http://api.localhost/x"]).await.expect_success();
     assert_eq!(by_name.json()["path"], json!("/x"));
+    let routes = api.home.ccproxy(&["routes"]).await.expect_success();
+    assert!(routes.stdout.contains("http://localhost/api/ "), "{routes}");
+    assert!(routes.stderr.contains(&format!("curl --unix-socket {path} URL")), "{routes}");
     // Any other name could be a mistake, and here it could mean any route.
     let other = curl(&api.home, &["--unix-socket", path, "http://api.example.com/x"]).await.expect_success();
     assert_eq!(other.json()["code"], json!("host_not_allowed"));
@@ -218,6 +221,32 @@ async fn a_socket_that_was_handed_over_is_served() {
     assert_eq!(served.json()["path"], json!("/x"));
     host.stop().await.expect_success();
     assert!(socket.exists(), "the service manager keeps its socket");
+}
+
+/// What a service manager opens may let everybody in; that alone makes nobody a user of our logins.
+#[tokio::test]
+async fn another_user_on_a_socket_that_lets_everybody_in_needs_a_key() {
+    if !is_root("curl as another user") {
+        return;
+    }
+    let api = KeyedApi::new().await;
+    let open = tempfile::tempdir().unwrap();
+    fs::set_permissions(open.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let socket = open.path().join("proxy.sock");
+    let made = format!(
+        "socket.socket(socket.AF_UNIX); s.bind('{0}'); os.chmod('{0}', 0o777); s.listen()",
+        socket.display()
+    );
+    let mut host = activate(&api.home, &made, &["--listen", "fd:3"]);
+    host.json_line_with("schema", "ccproxy.serve/1").await;
+    let ask =
+        ["curl", "-sS", "-m", "20", "--unix-socket", socket.to_str().unwrap(), "http://localhost/api/x"];
+    let mut other = api.home.command("setpriv");
+    other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]).args(ask).current_dir("/");
+    let told = Program::spawn(other).finish().await.expect_success();
+    assert_eq!(told.json()["code"], json!("key_required"));
+    assert_eq!(api.sandbox.requests().total, 0);
+    assert_eq!(curl(&api.home, &ask[4..]).await.expect_success().json()["path"], json!("/x"));
 }
 
 #[tokio::test]

@@ -48,12 +48,12 @@ pub fn expected(config: &Config) -> Vec<ListenerUrl> {
 
 /// Why listeners cannot be had, with the place where they are asked for.
 pub fn refused(config: &Config, error: &BindError) -> Fault {
-    let message = chain(error);
     let asks = |listen: &Option<ListenAddress>| {
-        listen.as_ref().is_some_and(|listen| message.contains(&listen.to_string()))
+        let spec = listen.as_ref().and_then(|listen| spec(listen, Terms::default()));
+        spec.is_some_and(|spec| error.place() == Some(spec.place))
     };
     let route = config.resolved.routes.iter().find(|(_, route)| asks(&route.listen));
-    let fault = Fault::new(Code::InvalidConfig, message.as_str());
+    let fault = Fault { hint: error.hint(), ..Fault::new(Code::InvalidConfig, chain(error)) };
     match route {
         Some((name, _)) => config.mistake(&["routes", name.as_str(), "listen"], &fault).into(),
         None => config.mistake(&["server", "listen"], &fault).into(),

@@ -9,8 +9,8 @@ use super::Global;
 use super::client::Host;
 use super::error::CliError;
 use super::output::Output;
-use crate::app::{App, dedicated_urls, expected_listeners};
-use crate::config::{Config, ConfigError, Env, ListenAddress, Paths, Sources};
+use crate::app::{App, dedicated_urls, expected_listeners, shared_urls};
+use crate::config::{Config, ConfigError, Env, Paths, Sources};
 use crate::login::{self, Target};
 use crate::model::{ConnectionId, Name};
 
@@ -18,6 +18,24 @@ use crate::model::{ConnectionId, Name};
 pub(super) struct Context {
     pub(super) global: Global,
     pub(super) out: Output,
+}
+
+/// How the proxy is reached.
+pub(super) enum WayIn {
+    /// At this URL.
+    Web(String),
+    /// Through this Unix socket, and no port.
+    Socket(String),
+}
+
+impl WayIn {
+    /// The URL to ask for; through a socket its host has no meaning but must be ours.
+    pub(super) fn base_url(&self) -> String {
+        match self {
+            Self::Web(url) => url.clone(),
+            Self::Socket(_) => "http://localhost".into(),
+        }
+    }
 }
 
 /// A provider, the schema of its settings, and further spellings of their flags.
@@ -92,20 +110,24 @@ impl Context {
         }
     }
 
-    /// Where the proxy is: the running host's first listener, else the configured one. No final slash.
+    /// How tools reach the proxy: by the running host's first port, else by the configured one, else by a socket.
+    pub(super) async fn way_in(&self) -> Result<WayIn, CliError> {
+        let listen = match self.host().await? {
+            Some(host) => host.status.listen,
+            None => shared_urls(&expected_listeners(&self.config()?)),
+        };
+        let web = listen.iter().find(|url| url.starts_with("http"));
+        Ok(match (web, listen.first()) {
+            (Some(url), _) => WayIn::Web(url.trim_end_matches('/').to_owned()),
+            (None, Some(socket)) => WayIn::Socket(socket.trim_start_matches("unix:").to_owned()),
+            // All are descriptors that only the running host can look at.
+            (None, None) => WayIn::Web("http://127.0.0.1:8462".into()),
+        })
+    }
+
+    /// The URL in front of every route's path. No final slash.
     pub(super) async fn base_url(&self) -> Result<String, CliError> {
-        if let Some(host) = self.host().await?
-            && let Some(url) = host.status.listen.iter().find(|url| url.starts_with("http"))
-        {
-            return Ok(url.trim_end_matches('/').to_owned());
-        }
-        let config = self.config()?;
-        let web = config.resolved.server.listen.iter().find_map(|address| match address {
-            ListenAddress::Tcp(address) => Some(format!("http://{address}")),
-            ListenAddress::Https(address) => Some(format!("https://{address}")),
-            ListenAddress::Unix(_) | ListenAddress::Fd(_) => None,
-        });
-        Ok(web.unwrap_or_else(|| "http://127.0.0.1:8462".into()))
+        Ok(self.way_in().await?.base_url())
     }
 
     /// The settings schema of the provider that a login would use.

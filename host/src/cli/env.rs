@@ -3,7 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::context::Context;
+use super::context::{Context, WayIn};
 use super::error::{CliError, Exit};
 use crate::config::Config;
 use crate::model::{ConnectionId, Name};
@@ -47,7 +47,13 @@ pub(super) async fn run(args: EnvArgs, context: Context) -> Result<Exit, CliErro
     let base = match context.own_url(&args.name.name).await? {
         Some(own) if own.starts_with("http") => own,
         // A base URL cannot name a Unix socket; the path leads to the route too.
-        Some(_) | None => format!("{}/{path}", context.base_url().await?),
+        Some(_) | None => match context.way_in().await? {
+            WayIn::Web(base) => format!("{base}/{path}"),
+            WayIn::Socket(socket) => {
+                let message = format!("the proxy is only reached through the socket {socket}");
+                return Err(CliError::not_found(message).hint("add \"127.0.0.1:8462\" to `server.listen`"));
+            }
+        },
     };
     let variables: Vec<(String, String)> =
         env.into_iter().map(|(name, template)| (name, fill(&template, &base))).collect();

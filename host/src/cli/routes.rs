@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::Value;
 
-use super::context::Context;
+use super::context::{Context, WayIn};
 use super::error::{CliError, Exit};
 use super::output::table;
 
@@ -19,8 +19,11 @@ pub(super) async fn run(_: RoutesArgs, context: Context) -> Result<Exit, CliErro
     if context.out.json {
         context.out.document(&document)?;
     } else {
-        let base = context.base_url().await?;
-        context.out.text(&prose(&document, &base))?;
+        let way_in = context.way_in().await?;
+        context.out.text(&prose(&document, &way_in.base_url()))?;
+        if let WayIn::Socket(path) = way_in {
+            context.out.say(&format!("these are reached through a socket: curl --unix-socket {path} URL"));
+        }
     }
     Ok(Exit::OK)
 }

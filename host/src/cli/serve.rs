@@ -110,17 +110,11 @@ async fn not_started(error: StartError, context: &Context) -> CliError {
 
 async fn not_bound(error: BindError, context: &Context) -> CliError {
     let message = chain(&error);
-    let hint = match &error {
-        // Interface section 6.
-        BindError::NotLoopback { .. } => {
-            return CliError::usage(message).hint("let the socket listen on a loopback address");
-        }
-        BindError::Unix { source, .. } => source.hint(),
-        BindError::Inherited { source, .. } => source.hint().map(str::to_owned),
-        BindError::InUse { .. } | BindError::Refused { .. } | BindError::Nothing | BindError::Workers(_) => {
-            Some("ccproxy serve --listen 127.0.0.1:0".into())
-        }
-    };
+    if let BindError::NotLoopback { .. } = &error {
+        // Interface section 6: a mistake of the configuration, whoever opened the socket.
+        return CliError { hint: error.hint(), ..CliError::usage(message) };
+    }
+    let hint = error.hint().or_else(|| Some("ccproxy serve --listen 127.0.0.1:0".into()));
     let failed = CliError { hint, ..CliError::failed(message) };
     match context.host().await {
         Ok(Some(host)) => failed.hint(format!(

@@ -68,6 +68,30 @@ pub enum BindError {
     Workers(#[source] io::Error),
 }
 
+impl BindError {
+    /// What could not be listened on.
+    pub fn place(&self) -> Option<Place> {
+        match self {
+            Self::InUse { place, .. } | Self::NotLoopback { place, .. } | Self::Refused { place, .. } => {
+                Some(place.clone())
+            }
+            Self::Unix { path, .. } => Some(Place::Unix(path.clone())),
+            Self::Inherited { number, .. } => Some(Place::Inherited(*number)),
+            Self::Nothing | Self::Workers(_) => None,
+        }
+    }
+
+    /// What to do about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::NotLoopback { .. } => Some("let it listen on a loopback address".into()),
+            Self::Unix { source, .. } => source.hint(),
+            Self::Inherited { source, .. } => source.hint().map(str::to_owned),
+            Self::InUse { .. } | Self::Refused { .. } | Self::Nothing | Self::Workers(_) => None,
+        }
+    }
+}
+
 /// A listening socket. Every worker accepts from a duplicate of its descriptor.
 pub(super) enum Listener {
     Tcp(TcpListener),
@@ -147,7 +171,6 @@ pub(super) fn bind(spec: &ListenerSpec) -> Result<Option<Bound>, BindError> {
                 return Err(BindError::InUse { place: place(), owner: owner::of(*address) });
             }
             Err(error) if address.is_ipv6() && is_missing(&error) && spec.terms.dedicated.is_none() => {
-                tracing::warn!(%address, "this machine has no IPv6 loopback: not listening there");
                 return Ok(None);
             }
             Err(source) => return Err(BindError::Refused { place: place(), source }),

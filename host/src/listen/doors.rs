@@ -76,7 +76,14 @@ fn next(now: &[Arc<Bound>], specs: &[ListenerSpec]) -> Result<Vec<Arc<Bound>>, B
                     Arc::new(bound.on_terms(spec).map_err(refused)?)
                 });
             }
-            None => next.extend(bind(spec)?.map(Arc::new)),
+            None => match bind(spec)? {
+                Some(bound) => next.push(Arc::new(bound)),
+                // Once is enough: the next set will want it, too.
+                None if now.is_empty() => {
+                    tracing::warn!(address = %spec.place, "this machine has no IPv6 loopback: not listening there");
+                }
+                None => {}
+            },
         }
     }
     if next.is_empty() { Err(BindError::Nothing) } else { Ok(next) }
