@@ -14,6 +14,7 @@ pub mod hook;
 mod listen;
 pub mod login;
 pub mod message;
+pub mod meter;
 pub mod model;
 pub mod plugin;
 pub mod proxy;

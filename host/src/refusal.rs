@@ -2,7 +2,7 @@
 //!
 //! Every stage may refuse; `respond/` alone turns a refusal into a status and a body.
 
-use crate::fault::Fault;
+use crate::fault::{Code, Fault};
 
 /// A refusal. Holds nothing of the request: a reply must not repeat what was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -81,5 +81,55 @@ impl Refusal {
             | Self::UpstreamTimeout
             | Self::Internal => false,
         }
+    }
+}
+
+/// Why the admin API does not do what it was asked to. What is wrong is told by a fault; the code of a
+/// failure stays that of the taxonomy, because commands exit by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ApiRefusal {
+    /// Of which kind it is.
+    pub why: Why,
+    /// What is wrong and what to do.
+    pub fault: Fault,
+}
+
+/// The kinds of refusals of the admin API.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// It was tried and failed.
+    Failed,
+    /// What was sent cannot be meant.
+    Invalid,
+    /// There is no such thing.
+    NotFound,
+    /// It is in the way of something that is there.
+    Conflict,
+    /// The path has other methods.
+    MethodNotAllowed {
+        /// The value of `Allow`.
+        allow: String,
+    },
+    /// The body is not JSON.
+    MediaType,
+    /// The body is larger than we read.
+    TooLarge,
+}
+
+impl ApiRefusal {
+    /// A refusal of this kind.
+    pub fn new(why: Why, fault: Fault) -> Self {
+        Self { why, fault }
+    }
+
+    /// A refusal that needs no more than a sentence.
+    pub fn of(why: Why, message: impl Into<String>) -> Self {
+        Self::new(why, Fault::new(Code::InvalidConfig, message))
+    }
+}
+
+impl From<Fault> for ApiRefusal {
+    fn from(fault: Fault) -> Self {
+        Self::new(Why::Failed, fault)
     }
 }

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a story fails where it is surprised")]
 
+mod admin_metrics;
 mod auth_status;
 mod bad_heads;
 mod bad_input;

@@ -1,10 +1,20 @@
-//! The running host's own interface: the Unix socket that the command line talks to.
+//! The running host's own interface: what the command line, scripts and monitoring talk to.
 //!
-//! Only this user reaches it: the socket is 0600 in a directory that is 0700, and each peer's uid is
-//! compared. No answer holds a token.
+//! One table (`routes`) says which paths there are and what answers each; it is what requests are
+//! matched with and what the OpenAPI document is made from. Over the Unix socket only this user gets
+//! in: it is 0600 in a directory that is 0700, and each peer's uid is compared. No answer holds a token.
 
-mod api;
+mod control;
+mod exposition;
+mod handlers;
+mod openapi;
+mod reply;
+mod request;
+mod routes;
+mod serve;
 mod socket;
 
-pub use api::{Answer, Control, Events, serve};
+pub use control::{Answer, Check, Control, Events};
+pub use exposition::{Exposition, Label, Metric};
+pub use serve::serve;
 pub use socket::{AdminSocket, SocketError};

@@ -6,11 +6,11 @@ use std::sync::{Arc, PoisonError};
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
 
-use crate::admin::{Answer, Control, Events};
+use crate::admin::{Answer, Check, Control, Events};
 use crate::credential::{Acquire as _, Reason};
 use crate::fault::Fault;
-use crate::hook::Kind;
-use crate::model::{ConnectionId, CredentialKey, UnixMillis};
+use crate::model::{ConnectionId, CredentialKey, Name, UnixMillis};
+use crate::plugin::PluginState;
 
 use super::reload::Cause;
 use super::serve::Serving;
@@ -36,12 +36,74 @@ impl Control for Serving {
         })
     }
 
+    fn is_ready(&self) -> bool {
+        !self.is_draining()
+    }
+
+    fn checks(&self) -> Vec<Check> {
+        let check = |name: String, problem: Option<&str>| Check { name, problem: problem.map(str::to_owned) };
+        let listeners = check("listeners".into(), self.is_draining().then_some("the host is shutting down"));
+        let unsaved = self.app.vault.has_unsaved();
+        let store = check("store".into(), unsaved.then_some("a grant could not be written; it is in memory"));
+        let entries = self.app.registry().entries();
+        let plugins = entries.iter().filter_map(|entry| {
+            let problem = match entry.state {
+                PluginState::Available | PluginState::Loaded => None,
+                PluginState::Refused => entry.reason.as_deref().or(Some("refused")),
+                PluginState::Stalled | PluginState::Quarantined => Some(entry.state.as_str()),
+                PluginState::Shadowed | PluginState::Disabled => return None,
+            };
+            let name =
+                entry.id.as_ref().map_or_else(|| entry.path.display().to_string(), ToString::to_string);
+            Some(check(format!("plugin {name}"), problem))
+        });
+        [listeners, store].into_iter().chain(plugins).collect()
+    }
+
+    fn metrics(&self) -> Answer<'_, String> {
+        Box::pin(async move { Ok(self.metrics_page().await) })
+    }
+
     fn routes(&self) -> Value {
         routes::document(&self.rules().routes, &self.doors.urls())
     }
 
     fn plugins(&self) -> Value {
         plugins_document(self.app.registry())
+    }
+
+    fn providers(&self) -> Value {
+        let providers = self.app.registry().manifests();
+        let rows = providers.values().map(|manifest| {
+            json!({
+                "id": manifest.id,
+                "name": manifest.name,
+                "version": manifest.version,
+                "description": manifest.description,
+                "flows": manifest.flows,
+                "presets": manifest.presets,
+            })
+        });
+        json!({ "schema": "ccproxy.providers/1", "providers": rows.collect::<Vec<_>>() })
+    }
+
+    fn find_provider(&self, provider: &Name) -> Result<(), Fault> {
+        match self.app.registry().manifests().contains_key(provider) {
+            true => Ok(()),
+            false => Err(self.app.registry().missing(provider)),
+        }
+    }
+
+    fn schema<'a>(&'a self, provider: &'a Name) -> Answer<'a> {
+        Box::pin(async move { Ok(self.app.registry().load(provider).await?.settings_schema().clone()) })
+    }
+
+    fn find(&self, id: &ConnectionId) -> Result<(), Fault> {
+        self.app.directory.settings.connection(id).map(drop)
+    }
+
+    fn connection<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a> {
+        Box::pin(async move { self.connection_document(id).await })
     }
 
     fn connections(&self) -> Answer<'_> {
@@ -51,9 +113,8 @@ impl Control for Serving {
         })
     }
 
-    fn events(&self) -> Events {
-        let all = Kind::ALL.iter().fold(0, |mask, kind| mask | kind.bit());
-        let subscription = self.app.hooks.subscribe(all, EVENT_QUEUE);
+    fn events(&self, kinds: u64) -> Events {
+        let subscription = self.app.hooks.subscribe(kinds, EVENT_QUEUE);
         stream::unfold(subscription, |mut subscription| async {
             let notice = subscription.recv().await?;
             Some((Arc::clone(&notice.document), subscription))
@@ -114,6 +175,21 @@ impl Control for Serving {
             self.follow_plugins(&changed).await?;
             Ok(plugin_document(&entry))
         })
+    }
+}
+
+impl Serving {
+    /// A connection as `auth status` shows it, and with its settings.
+    async fn connection_document(&self, id: &ConnectionId) -> Result<Value, Fault> {
+        let all = self.app.directory.connections();
+        let own = all.into_iter().find(|(known, _)| known == id).map(|(_, own)| own);
+        let own = own.ok_or_else(|| super::unknown_connection(id, &self.app.config()))?;
+        let status = self.app.status_with(id, &own.provider, &own.settings).await;
+        Ok(json!({
+            "schema": "ccproxy.connection/1",
+            "connection": status,
+            "settings": own.settings,
+        }))
     }
 }
 

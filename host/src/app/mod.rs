@@ -5,6 +5,7 @@ mod directory;
 mod draft;
 mod listeners;
 mod login;
+mod metrics;
 mod own_paths;
 mod plugins;
 mod reload;
@@ -24,10 +25,12 @@ use crate::config::{self, Backend, Config, Paths};
 use crate::credential::{Credentials, Prepared, Reason};
 use crate::fault::Fault;
 use crate::hook::Hooks;
+use crate::meter::Meters;
 use crate::model::{ConnectionId, CredentialKey, Target, UnixMillis};
 use crate::plugin::{
     Deadlines, Description, Limits, Registry, RegistryConfig, Secrets as _, Services, Trust,
 };
+use crate::proxy::worker_count;
 use crate::secret::Secret;
 use crate::vault::{MemoryStore, Vault};
 
@@ -47,6 +50,7 @@ pub struct App {
     pub(crate) vault: Vault,
     pub(crate) hooks: Hooks,
     pub(crate) credentials: Credentials,
+    pub(crate) meters: Arc<Meters>,
 }
 
 impl App {
@@ -59,6 +63,7 @@ impl App {
         let hooks = Hooks::new(&Handle::current());
         let registry_config = registry_config(&config);
         let policy = config.resolved.refresh;
+        let meters = Arc::new(Meters::new(worker_count(config.resolved.server.workers)));
         let settings = Arc::new(Settings::new(config)?);
         let registry = Registry::discover(
             registry_config,
@@ -77,7 +82,7 @@ impl App {
             policy,
             Arc::new(hooks.clone()),
         );
-        Ok(Self { paths, directory, vault, hooks, credentials })
+        Ok(Self { paths, directory, vault, hooks, credentials, meters })
     }
 
     /// The configuration in force.

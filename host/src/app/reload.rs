@@ -104,7 +104,7 @@ impl App {
         };
         let manifests = self.registry().manifests();
         let injected = manifests.values().flat_map(|manifest| manifest.injected_fields.iter().cloned());
-        let table = routes::build(&config, &described, &outlets, &mut cell, injected)?;
+        let table = routes::build(&config, &described, &outlets, &mut cell, &self.meters, injected)?;
         let rules = rules(&config, table)?;
         Ok(Next { config, outlets, rules, described, cells, stale })
     }

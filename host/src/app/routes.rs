@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::config::{self, Config, ConnectionConfig, RouteConfig};
 use crate::credential::Cell;
 use crate::fault::{Code, Fault};
+use crate::meter::Meters;
 use crate::model::{ConnectionId, CredentialKey, Name, Target};
 use crate::plugin::{Description, Outlets, Plugin};
 use crate::proxy::ListenerUrl;
@@ -72,6 +73,7 @@ pub fn build(
     described: &Described,
     outlets: &Outlets,
     cells: &mut Cells<'_>,
+    meters: &Meters,
     injected: impl Iterator<Item = String>,
 ) -> Result<RouteTable, Fault> {
     let builder = Builder { config, described, outlets, cells: RefCell::new(cells) };
@@ -84,7 +86,9 @@ pub fn build(
         .map(|(id, connection)| builder.own(id, connection));
     let routes = described.values().flatten().flat_map(|said| &said.description.routes);
     let said = routes.flat_map(|route| route.credential_fields.iter().cloned());
-    let routes = written.chain(own.map(Ok)).collect::<Result<_, _>>()?;
+    let mut routes = written.chain(own.map(Ok)).collect::<Result<Vec<_>, _>>()?;
+    let counting = meters.of(routes.iter().map(|route| &route.name));
+    routes.iter_mut().zip(counting).for_each(|(route, meter)| route.meter = meter);
     RouteTable::build(routes, injected.chain(said))
         .map_err(|conflict| Fault::new(Code::InvalidConfig, conflict.to_string()))
 }
@@ -126,6 +130,7 @@ impl Builder<'_, '_> {
             provider: connection.map(|connection| connection.provider.clone()),
             policy: policy(route),
             forward,
+            meter: Default::default(),
         })
     }
 
@@ -144,6 +149,7 @@ impl Builder<'_, '_> {
             policy,
             forward: self
                 .forward(id, connection, None, &Target::default(), || format!("connections.{id}.upstream")),
+            meter: Default::default(),
         }
     }
 

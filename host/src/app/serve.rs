@@ -1,6 +1,7 @@
 //! The running host: every stage joined, started, drained.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -17,12 +18,13 @@ use crate::guard::{Access, Guard};
 use crate::hook::{Event, HookSink as _, Hooks, Kind, log_events};
 use crate::model::{ConnectionId, CredentialKey, Target, UnixMillis};
 use crate::plugin::{Authenticated, Changed, Registry};
-use crate::proxy::{BindError, Doors, ListenerUrl, Proxy, ProxyConfig, Rules, Running};
+use crate::proxy::{BindError, Doors, ListenerUrl, Proxy, ProxyConfig, Rules, Running, worker_count};
 use crate::route::{Forward, RouteTable};
 use crate::upstream::Base;
 use crate::vault::Watch;
 use crate::watch::FileWatch;
 
+use super::metrics::PluginErrors;
 use super::own_paths::PluginPaths;
 use super::reload::{Cause, Made, Standing};
 use super::{App, control, listeners, routes};
@@ -50,6 +52,8 @@ pub struct Serving {
     /// The configuration in force, for whoever follows it.
     pub(super) in_force: watch::Sender<Arc<Config>>,
     pub(super) started_at: UnixMillis,
+    pub(super) plugin_errors: PluginErrors,
+    draining: AtomicBool,
     /// Somebody asked the host to end.
     pub(super) stopping: Stopping,
 }
@@ -102,12 +106,14 @@ impl App {
         // listen -> guard -> route -> credential -> upstream -> respond
         let proxy = Proxy::bind(ProxyConfig {
             listeners: listeners::wanted(&config),
-            workers: config.resolved.server.workers,
+            workers: worker_count(config.resolved.server.workers),
             rules: Arc::clone(&rules),
             acquire: Arc::new(self.credentials.clone()),
             hooks: Arc::new(self.hooks.clone()),
+            meter: Arc::clone(self.meters.host()),
             own_paths: Some(Arc::new(PluginPaths(Arc::clone(&self.directory.registry)))),
         })?;
+        let (started_at, plugin_errors) = (UnixMillis::now(), PluginErrors::count(&self.hooks));
         self.emit(Kind::AppStartup, |event| event.with("version", env!("CARGO_PKG_VERSION")));
         log_events(&self.hooks, &Handle::current());
         let hearing = tell_plugins(&self.hooks, Arc::clone(&self.directory.registry));
@@ -128,8 +134,10 @@ impl App {
             made: Mutex::default(),
             standing: std::sync::Mutex::new(Standing::new(&config)),
             in_force: watch::Sender::new(config),
-            started_at: UnixMillis::now(),
+            started_at,
             stopping: Stopping::default(),
+            plugin_errors,
+            draining: AtomicBool::new(false),
         });
         let authenticated: Arc<dyn Authenticated> = serving.clone();
         // Set once: this app serves once.
@@ -169,6 +177,11 @@ impl Serving {
     /// The listeners that lead to every route.
     pub(super) fn listen_urls(&self) -> Vec<String> {
         listeners::shared(&self.doors.urls())
+    }
+
+    /// Whether it was told to stop.
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Relaxed)
     }
 
     /// What requests read now.
@@ -246,6 +259,7 @@ impl Attached {
     /// lets a refresh under way reach the store.
     pub async fn drain(mut self, now: impl Future<Output = ()>) {
         let app = &self.serving.app;
+        self.serving.draining.store(true, Relaxed);
         app.emit(Kind::AppShutdown, |event| event);
         let hurry = tokio::select! {
             () = self.running.shutdown() => false,

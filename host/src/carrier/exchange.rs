@@ -64,7 +64,10 @@ pub(super) async fn exchange(
     };
     let mut response = match answered {
         Ok(Finished::Relay(relayed)) => relayed.into_response(record),
-        Ok(Finished::Own(response)) => response,
+        Ok(Finished::Own(response)) => {
+            record.answered(response.status().as_u16());
+            response
+        }
         Err((refusal, route)) => {
             let ends = refusal.ends_connection() && parts.version < http::Version::HTTP_2;
             let mut response = refuse(record, &id.text(), refusal, route);
@@ -157,7 +160,7 @@ impl Forwarding<'_> {
             ResponsePlan::Relay(relay) => (relay, false),
             ResponsePlan::Tunnel(relay) => (relay, true),
             ResponsePlan::Fail(refusal) => {
-                record.upstream_failed("the response head is not one");
+                record.upstream_failed(&refusal, "the response head is not one");
                 return Err(refusal);
             }
         };

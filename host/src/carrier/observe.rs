@@ -1,4 +1,4 @@
-//! What is told about a request: hook events and the access log.
+//! What is told about a request: counts, hook events and the access log.
 //!
 //! Names, numbers and the path without its query; never a field, a query or a body.
 
@@ -11,7 +11,10 @@ use http::Method;
 use super::request_id::RequestId;
 use super::worker::Worker;
 use crate::hook::{Event, Kind};
+use crate::meter::{Cells, Outcome};
 use crate::proxy::RequestPlan;
+use crate::refusal::Refusal;
+use crate::respond;
 use crate::route::Route;
 
 /// One request, from its admission to the end of its response.
@@ -19,6 +22,8 @@ pub(super) struct Record {
     worker: Rc<Worker>,
     id: RequestId,
     started: Instant,
+    /// When the last attempt to reach the upstream began.
+    asked: Instant,
     method: Method,
     /// Whether the access log has it.
     logged: bool,
@@ -41,10 +46,14 @@ impl Record {
         started: Instant,
         logged: bool,
     ) -> Self {
+        if let Some(cells) = worker.shared.meter.of_worker(worker.number) {
+            cells.begin();
+        }
         Self {
             worker,
             id,
             started,
+            asked: started,
             method,
             logged,
             route: None,
@@ -73,12 +82,20 @@ impl Record {
     }
 
     /// The request was refused, on this route if it got that far.
-    pub(super) fn refused(mut self, status: u16, code: &str, route: Option<Arc<Route>>) {
+    pub(super) fn refused(mut self, status: u16, code: &'static str, route: Option<Arc<Route>>) {
         self.ended = true;
         self.status = status;
         self.route = self.route.take().or(route);
+        if let Some(cells) = self.cells() {
+            cells.refuse(code);
+        }
         self.tell(Kind::RequestFailed, |event| self.outcome(event).with("code", code));
         self.log(code);
+    }
+
+    /// It was answered here, on a path of ours.
+    pub(super) fn answered(mut self, status: u16) {
+        self.status = status;
     }
 
     /// The credential is attached, and the request is about to go out.
@@ -91,6 +108,11 @@ impl Record {
         self.tell(Kind::ProviderRequestPrepared, |event| self.towards(event));
     }
 
+    /// An attempt to reach the upstream begins.
+    pub(super) fn asking(&mut self) {
+        self.asked = Instant::now();
+    }
+
     /// It is on a connection, new or from the pool.
     pub(super) fn sent(&self, reused: bool) {
         self.tell(Kind::ProviderRequestSent, |event| self.towards(event).with("connection_reused", reused));
@@ -99,11 +121,13 @@ impl Record {
     /// The upstream answered.
     pub(super) fn received(&mut self, status: u16) {
         self.status = status;
+        self.count_upstream(Outcome::Status(status));
         self.tell(Kind::ProviderResponseReceived, |event| self.outcome(self.towards(event)));
     }
 
     /// The upstream did not, or not in HTTP.
-    pub(super) fn upstream_failed(&self, reason: &str) {
+    pub(super) fn upstream_failed(&self, refusal: &Refusal, reason: &str) {
+        self.count_upstream(Outcome::Error(respond::code(refusal)));
         self.tell(Kind::ProviderError, |event| self.towards(event).with("reason", reason));
     }
 
@@ -138,6 +162,18 @@ impl Record {
             self.outcome(event).with("bytes", self.bytes).with("reason", reason)
         });
         self.log(reason);
+    }
+
+    /// Where this worker counts for the request's route, or for the host if it has none.
+    fn cells(&self) -> Option<&Cells> {
+        let meter = self.route.as_ref().map_or(&self.worker.shared.meter, |route| &route.meter);
+        meter.of_worker(self.worker.number)
+    }
+
+    fn count_upstream(&self, outcome: Outcome) {
+        if let Some(cells) = self.cells() {
+            cells.forward(&self.method, outcome, self.asked.elapsed());
+        }
     }
 
     fn stream_ended(&self) {
@@ -200,6 +236,16 @@ impl Drop for Record {
     fn drop(&mut self) {
         if !self.ended {
             self.tell_broken_off("the client went away");
+        }
+        if let Some(cells) = self.cells() {
+            let outcome = match self.status {
+                0 => Outcome::Error("client_gone"),
+                status => Outcome::Status(status),
+            };
+            cells.serve(&self.method, outcome, self.started.elapsed());
+        }
+        if let Some(cells) = self.worker.shared.meter.of_worker(self.worker.number) {
+            cells.end();
         }
     }
 }

@@ -43,6 +43,7 @@ enum Failure {
 impl Sending<'_> {
     /// Sends the request with this credential.
     pub(super) async fn send(&self, credential: &Prepared, record: &mut Record) -> Result<Answer, Refusal> {
+        record.asking();
         let failure = match self.try_once(credential, record, false).await {
             // Named loop 2 of the design: once, and on a connection that cannot be dead.
             Err(Failure::DeadConnection(_)) => match self.try_once(credential, record, true).await {
@@ -57,7 +58,7 @@ impl Sending<'_> {
             Failure::Final(refusal, reason) => (refusal, reason),
         };
         tracing::debug!(route = %self.plan.route.name, %reason, "no answer from the upstream");
-        record.upstream_failed(&reason);
+        record.upstream_failed(&refusal, &reason);
         Err(refusal)
     }
 

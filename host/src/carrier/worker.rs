@@ -13,6 +13,7 @@ use super::pool::Pool;
 use super::request_id::RequestIds;
 use crate::credential::Acquire;
 use crate::hook::HookSink;
+use crate::meter::RouteMeter;
 use crate::proxy::Rules;
 
 /// What all workers read and none writes.
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) acquire: Arc<dyn Acquire>,
     /// Where facts go.
     pub(crate) hooks: Arc<dyn HookSink>,
+    /// What is counted of requests that have no route.
+    pub(crate) meter: Arc<RouteMeter>,
     /// Who answers our own paths, but for the probes and the index.
     pub(crate) own: Option<Arc<dyn OwnPaths>>,
 }
@@ -30,6 +33,8 @@ pub(crate) struct Shared {
 /// One worker's own state.
 pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
+    /// Which one it is: the index of its cells in every meter.
+    pub(super) number: usize,
     pub(super) pool: Pool,
     pub(super) ids: RequestIds,
     draining: watch::Sender<bool>,
@@ -42,9 +47,10 @@ pub(crate) struct Active(Rc<Worker>);
 
 impl Worker {
     /// A worker without connections.
-    pub(crate) fn new(shared: Arc<Shared>) -> Rc<Self> {
+    pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Rc<Self> {
         Rc::new(Self {
             shared,
+            number,
             pool: Pool::default(),
             ids: RequestIds::new(),
             draining: watch::Sender::new(false),

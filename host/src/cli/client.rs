@@ -233,6 +233,14 @@ async fn read(answer: Response<Incoming>, socket: &Path) -> Result<Value, CliErr
 /// The failure that a problem document tells of.
 fn problem(document: &Value) -> CliError {
     let text = |member: &str| document[member].as_str().map(str::to_owned);
+    if document["code"] == "not_found" {
+        let hint = text("hint");
+        let error = CliError::not_found(text("title").unwrap_or_default());
+        return match hint {
+            Some(hint) => error.hint(hint),
+            None => error,
+        };
+    }
     let code = document["code"].as_str().and_then(Code::parse).unwrap_or(Code::Internal);
     let message = text("title").unwrap_or_else(|| "the host failed without a reason".into());
     let fault = Fault { hint: text("hint"), transcript: text("detail"), ..Fault::new(code, message) };

@@ -84,6 +84,8 @@ pub(super) struct Login {
     pub(super) recheck: bool,
     /// Failures of the provider: every target of the login waits.
     pub(super) backoff: Backoff,
+    /// Calls to the plugin by what they came to: `ok`, or the code of the failure.
+    pub(super) calls: BTreeMap<&'static str, u64>,
 }
 
 /// A refusal that stands until the record or the settings change.

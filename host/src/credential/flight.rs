@@ -66,6 +66,7 @@ impl Keeper {
             }
         }
         let answer = self.ask(key, order, connection, issuer, txn.clone()).await;
+        self.count(key, &answer);
         let (after, wrote) = (txn.generation(), txn.generation() != before);
 
         // What is said of the grant is written under the lock that the answer was got under.
@@ -179,6 +180,12 @@ impl Keeper {
             slot.due = known.then(|| now.after(left));
         }
         fault.retry_after(Some(left))
+    }
+
+    /// Counts a call by what it came to.
+    fn count(&self, key: &CredentialKey, answer: &Answer) {
+        let result = answer.fault().map_or("ok", |fault| fault.code.as_str());
+        *self.book().login(&key.connection).calls.entry(result).or_default() += 1;
     }
 
     /// The refusal of last time, if nothing has changed since that could turn it.

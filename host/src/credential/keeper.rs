@@ -1,5 +1,6 @@
 //! The orchestration: one call per key however many ask, one writer per login, on time.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -203,6 +204,15 @@ impl Credentials {
     /// How many times plugins were called for a credential.
     pub fn plugin_calls(&self) -> u64 {
         self.0.calls.load(Ordering::Relaxed)
+    }
+
+    /// The same by connection and by what they came to: `ok`, or the code of the failure.
+    pub fn calls(&self) -> Vec<(ConnectionId, BTreeMap<&'static str, u64>)> {
+        let book = self.0.book();
+        let called = book.logins.iter().filter(|(_, login)| !login.calls.is_empty());
+        let mut calls: Vec<_> = called.map(|(id, login)| (id.clone(), login.calls.clone())).collect();
+        calls.sort_by(|(one, _), (other, _)| one.cmp(other));
+        calls
     }
 
     /// Waits until no call is under way: one that has reached the provider should end in the store.

@@ -30,7 +30,7 @@ pub(crate) enum Phase {
 type Listeners = watch::Receiver<Vec<Arc<Bound>>>;
 
 /// Serves until the host stops. Runs on a thread of its own.
-pub(crate) fn work(shared: Arc<Shared>, listeners: Listeners, phase: watch::Receiver<Phase>) {
+pub(crate) fn work(shared: Arc<Shared>, number: usize, listeners: Listeners, phase: watch::Receiver<Phase>) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => {
@@ -41,7 +41,7 @@ pub(crate) fn work(shared: Arc<Shared>, listeners: Listeners, phase: watch::Rece
     // Dropped at the end with everything that still runs on it.
     let tasks = LocalSet::new();
     tasks.block_on(&runtime, async move {
-        let worker = Worker::new(shared);
+        let worker = Worker::new(shared, number);
         spawn_local(expire(worker.clone()));
         let mut doors = Doorkeeper { worker: worker.clone(), listeners, doors: HashMap::new() };
         tokio::select! {

@@ -6,7 +6,7 @@ mod start;
 pub use crate::carrier::{BufferedReply, BufferedRequest, OwnPaths};
 pub use crate::listen::{Address, BindError, Doors, ListenerSpec, ListenerUrl, Owner, Place, Terms};
 pub use decide::{Decision, Own, RequestPlan, Rules, subject};
-pub use start::{Proxy, ProxyConfig, Running};
+pub use start::{Proxy, ProxyConfig, Running, worker_count};
 
 #[cfg(test)]
 mod tests;

@@ -12,12 +12,13 @@ use crate::carrier::{OwnPaths, Shared};
 use crate::credential::Acquire;
 use crate::hook::HookSink;
 use crate::listen::{self, BindError, Doors, ListenerSpec, ListenerUrl, Phase};
+use crate::meter::RouteMeter;
 
 /// What the request path runs on.
 pub struct ProxyConfig {
     /// Where to listen. Port 0 means a free one.
     pub listeners: Vec<ListenerSpec>,
-    /// Worker threads; 0 means one per core.
+    /// Worker threads; see [`worker_count`].
     pub workers: usize,
     /// Who may enter, and what leads where. The owner swaps it to reload.
     pub rules: Arc<ArcSwap<Rules>>,
@@ -25,8 +26,16 @@ pub struct ProxyConfig {
     pub acquire: Arc<dyn Acquire>,
     /// Where facts go.
     pub hooks: Arc<dyn HookSink>,
+    /// What is counted of requests that have no route.
+    pub meter: Arc<RouteMeter>,
     /// Who answers the callback and plugin paths.
     pub own_paths: Option<Arc<dyn OwnPaths>>,
+}
+
+/// How many workers `server.workers` asks for: 0 means one per core.
+pub fn worker_count(setting: usize) -> usize {
+    let cores = || thread::available_parallelism().map_or(1, NonZero::get);
+    if setting == 0 { cores() } else { setting }
 }
 
 /// The request path of a host.
@@ -51,11 +60,10 @@ impl Proxy {
             rules: config.rules,
             acquire: config.acquire,
             hooks: config.hooks,
+            meter: config.meter,
             own: config.own_paths,
         };
-        let cores = thread::available_parallelism().map_or(1, NonZero::get);
-        let workers = if config.workers == 0 { cores } else { config.workers };
-        Ok(Self { shared: Arc::new(shared), doors, workers })
+        Ok(Self { shared: Arc::new(shared), doors, workers: config.workers })
     }
 
     /// The listeners. Connections wait until [`Self::serve`].
@@ -73,7 +81,7 @@ impl Proxy {
             thread::Builder::new().name(format!("worker-{number}")).spawn(move || {
                 // Held to the end of the thread: when all are dropped, the request path has ended.
                 let _alive = alive;
-                listen::work(shared, listeners, phase);
+                listen::work(shared, number, listeners, phase);
             })?;
         }
         Ok(Running { doors: self.doors, phase, ended })

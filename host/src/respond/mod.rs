@@ -1,5 +1,6 @@
 //! The respond stage: upstream reply or refusal to client reply. Only here is a status chosen.
 
+mod api;
 mod own;
 mod problem;
 mod rejection;
@@ -9,8 +10,9 @@ mod rewrite_json;
 
 use bytes::Bytes;
 
-pub use own::{index, live, missing_slash, preflight, ready};
-pub use problem::{Subject, problem};
+pub use api::api_problem;
+pub use own::{Check, index, live, missing_slash, preflight, readiness, ready};
+pub use problem::{Subject, code, problem};
 pub use rejection::{Rejection, rejection};
 pub use relay::{Client, Relay, ResponsePlan, relay};
 pub use rewrite_json::JsonLinks;

@@ -1,5 +1,6 @@
 //! What ccproxy answers on paths of its own.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Reply;
@@ -60,11 +61,26 @@ pub fn live() -> Reply {
 
 /// `/_ccproxy/readyz`: whether new requests are welcome.
 pub fn ready(is_ready: bool) -> Reply {
-    if is_ready {
-        json_reply(200, &json!({ "status": "ready" }))
-    } else {
-        json_reply(503, &json!({ "status": "draining" }))
+    readiness(is_ready, None)
+}
+
+/// One thing that was looked at, for `readyz?verbose`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Check {
+    /// What.
+    pub name: String,
+    /// What is wrong with it, if anything is. Requests may be welcome nevertheless: other routes work.
+    pub problem: Option<String>,
+}
+
+/// The same with what was looked at.
+pub fn readiness(is_ready: bool, checks: Option<&[Check]>) -> Reply {
+    let (status, word) = if is_ready { (200, "ready") } else { (503, "draining") };
+    let mut document = json!({ "status": word });
+    if let Some(checks) = checks {
+        document["checks"] = json!(checks);
     }
+    json_reply(status, &document)
 }
 
 /// `/<route>`, moved to `/<route>/` for good. 308 keeps the method and the body.
@@ -112,6 +128,7 @@ mod tests {
             provider: Some("acme".parse().unwrap()),
             policy: Policy::default(),
             forward: Forward::Nowhere(Unavailable::Fault(Fault::new(Code::PluginMissing, "no plugin acme"))),
+            meter: Default::default(),
         };
         RouteTable::build(vec![route], [""; 0]).unwrap()
     }

@@ -44,7 +44,12 @@ fn classify(refusal: &Refusal) -> (u16, &'static str, &'static str) {
     }
 }
 
-fn classify_fault(code: Code) -> (u16, &'static str, &'static str) {
+/// What replies, events and metrics call a refusal.
+pub fn code(refusal: &Refusal) -> &'static str {
+    classify(refusal).1
+}
+
+pub(super) fn classify_fault(code: Code) -> (u16, &'static str, &'static str) {
     match code {
         Code::InvalidConfig => (500, "invalid_config", "The configuration cannot work"),
         Code::NotLoggedIn => (401, "not_logged_in", "Nobody has logged in yet"),
@@ -109,7 +114,7 @@ pub fn problem(refusal: &Refusal, subject: Subject<'_>, request_id: &str) -> Rep
 }
 
 /// How long to wait before the same request may succeed.
-fn retry_after(refusal: &Refusal, status: u16) -> Option<Duration> {
+pub(super) fn retry_after(refusal: &Refusal, status: u16) -> Option<Duration> {
     match refusal {
         Refusal::Credential(Fault { retry_after: Some(after), .. }) => Some(*after),
         Refusal::Credential(fault) if fault.code.is_transient() => Some(Duration::from_secs(5)),

@@ -9,6 +9,7 @@ use http::HeaderValue;
 
 use crate::credential::Cell;
 use crate::fault::Fault;
+use crate::meter::RouteMeter;
 use crate::model::{ConnectionId, Name};
 use crate::refusal::Refusal;
 use crate::upstream::Base;
@@ -32,6 +33,8 @@ pub struct Route {
     pub policy: Policy,
     /// Where it leads.
     pub forward: Forward,
+    /// What is counted of it.
+    pub meter: Arc<RouteMeter>,
 }
 
 impl Route {

@@ -70,6 +70,7 @@ impl Plan {
             provider: Some("test".parse().unwrap()),
             policy: self.policy,
             forward: Forward::To(Arc::new(to)),
+            meter: Default::default(),
         };
         let table = RouteTable::build(vec![route], ["X-Vendor-Key"]).unwrap();
         let issuer = Arc::new(Issuer::default());
@@ -90,6 +91,7 @@ impl Plan {
             })),
             acquire: issuer.clone(),
             hooks: events.clone(),
+            meter: Default::default(),
             own_paths: None,
         })
         .unwrap();

@@ -24,6 +24,7 @@ fn route(text: &str) -> Route {
         provider: None,
         policy: Policy::default(),
         forward: Forward::To(Arc::new(Destination::new(base, Arc::new(Cell::new(key)), connector))),
+        meter: Default::default(),
     }
 }
 

@@ -1,0 +1,64 @@
+//! What the admin API asks of the host behind it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use futures_util::stream::BoxStream;
+use serde_json::Value;
+
+use crate::fault::Fault;
+use crate::model::{ConnectionId, Name};
+pub use crate::respond::Check;
+
+/// Rendered event documents, as they happen.
+pub type Events = BoxStream<'static, Arc<str>>;
+
+/// An answer in the making.
+pub type Answer<'a, T = Value> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
+
+/// What the running host can tell and do. Implemented by `app`.
+pub trait Control: Send + Sync + 'static {
+    /// pid, directories, listeners.
+    fn status(&self) -> Value;
+    /// Whether new requests are welcome.
+    fn is_ready(&self) -> bool;
+    /// What there is to know about its health.
+    fn checks(&self) -> Vec<Check>;
+    /// The page of metrics.
+    fn metrics(&self) -> Answer<'_, String>;
+    /// The route table.
+    fn routes(&self) -> Value;
+    /// Every plugin file and what became of it.
+    fn plugins(&self) -> Value;
+    /// The providers there are.
+    fn providers(&self) -> Value;
+    /// Whether a provider's plugin is there; else what to say of it.
+    fn find_provider(&self, provider: &Name) -> Result<(), Fault>;
+    /// The schema of a provider's settings; its plugin is loaded if it was not.
+    fn schema<'a>(&'a self, provider: &'a Name) -> Answer<'a>;
+    /// Whether a connection is configured, stored or being made; else what to say of it.
+    fn find(&self, id: &ConnectionId) -> Result<(), Fault>;
+    /// Every connection, as `auth status` shows it.
+    fn connections(&self) -> Answer<'_>;
+    /// One of them, with its settings.
+    fn connection<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a>;
+    /// Hook events of these kinds (bits of [`crate::hook::Kind`]) from now on.
+    fn events(&self, kinds: u64) -> Events;
+    /// Acquires a new token now.
+    fn refresh<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a>;
+    /// Revokes if asked to, and forgets the grant.
+    fn logout<'a>(&'a self, id: &'a ConnectionId, revoke: bool) -> Answer<'a>;
+    /// Reads what a command has just stored, and answers once it is served.
+    fn reload<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a>;
+    /// Gives a connection another name, its grant with it.
+    fn rename<'a>(&'a self, from: &'a ConnectionId, to: &'a ConnectionId) -> Answer<'a>;
+    /// Reads the configuration again and puts it in force, if it is good.
+    fn reload_configuration(&self) -> Answer<'_>;
+    /// Begins the end, without waiting for requests under way if `now`.
+    fn stop(&self, now: bool) -> Value;
+    /// Acquires and asks the provider whose account it is.
+    fn test<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a>;
+    /// Pins a plugin file and loads it.
+    fn trust<'a>(&'a self, file: &'a str) -> Answer<'a>;
+}

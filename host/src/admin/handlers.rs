@@ -1,0 +1,206 @@
+//! What answers each operation: the request's part read, the host asked, the answer worded.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::control::Answer;
+use super::exposition;
+use super::openapi;
+use super::reply::Reply;
+use super::request::{Call, invalid};
+use super::routes::Handling;
+use crate::fault::{Code, Fault};
+use crate::hook::Kind;
+use crate::login::nearest;
+use crate::model::{ConnectionId, InvalidName};
+use crate::refusal::{ApiRefusal, Why};
+use crate::respond;
+
+pub(super) fn live(_: Call<'_>) -> Handling<'_> {
+    at_once(Ok(Reply::Made(respond::live())))
+}
+
+pub(super) fn readiness(call: Call<'_>) -> Handling<'_> {
+    let checks = call.asked("verbose").map(|_| call.control.checks());
+    at_once(Ok(Reply::Made(respond::readiness(call.control.is_ready(), checks.as_deref()))))
+}
+
+pub(super) fn metrics(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move { Ok(Reply::Text(exposition::MEDIA_TYPE, call.control.metrics().await?)) })
+}
+
+pub(super) fn openapi(_: Call<'_>) -> Handling<'_> {
+    document(openapi::document())
+}
+
+pub(super) fn status(call: Call<'_>) -> Handling<'_> {
+    document(call.control.status())
+}
+
+pub(super) fn routes(call: Call<'_>) -> Handling<'_> {
+    document(call.control.routes())
+}
+
+pub(super) fn providers(call: Call<'_>) -> Handling<'_> {
+    document(call.control.providers())
+}
+
+pub(super) fn schema(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move {
+        let provider = call.name(0)?;
+        call.control.find_provider(&provider).map_err(|fault| ApiRefusal::new(Why::NotFound, fault))?;
+        Ok(Reply::Document(call.control.schema(&provider).await?))
+    })
+}
+
+pub(super) fn plugins(call: Call<'_>) -> Handling<'_> {
+    document(call.control.plugins())
+}
+
+pub(super) fn reload_configuration(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move { Ok(Reply::Document(call.control.reload_configuration().await?)) })
+}
+
+/// How to stop.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Stop {
+    /// Without waiting for requests under way.
+    #[serde(default)]
+    now: bool,
+}
+
+pub(super) fn stop(call: Call<'_>) -> Handling<'_> {
+    at_once(call.take().map(|Stop { now }| Reply::Document(call.control.stop(now))))
+}
+
+/// A plugin file.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Trust {
+    /// The path of the file.
+    file: String,
+}
+
+pub(super) fn trust(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move {
+        let Trust { file } = call.take()?;
+        Ok(Reply::Document(call.control.trust(&file).await?))
+    })
+}
+
+pub(super) fn events(call: Call<'_>) -> Handling<'_> {
+    at_once(kinds(call.asked("kinds")).map(|kinds| Reply::Events(call.control.events(kinds))))
+}
+
+/// The kinds that `?kinds=a,b` names; all of them if it is not there.
+fn kinds(asked: Option<String>) -> Result<u64, ApiRefusal> {
+    let Some(asked) = asked else {
+        return Ok(Kind::ALL.iter().fold(0, |mask, kind| mask | kind.bit()));
+    };
+    asked.split(',').map(str::trim).try_fold(0, |mask, word| match Kind::parse(word) {
+        Some(kind) => Ok(mask | kind.bit()),
+        None => {
+            let mut fault = Fault::new(Code::InvalidConfig, format!("there are no events of kind `{word}`"));
+            let near = nearest(word, Kind::ALL.iter().map(|kind| kind.as_str()));
+            fault.hint = near.map(|near| format!("did you mean `{near}`?"));
+            Err(ApiRefusal::new(Why::Invalid, fault))
+        }
+    })
+}
+
+pub(super) fn connections(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move { Ok(Reply::Document(call.control.connections().await?)) })
+}
+
+pub(super) fn connection(call: Call<'_>) -> Handling<'_> {
+    with_connection(call, |call, id| call.control.connection(id))
+}
+
+pub(super) fn refresh(call: Call<'_>) -> Handling<'_> {
+    with_connection(call, |call, id| call.control.refresh(id))
+}
+
+pub(super) fn test(call: Call<'_>) -> Handling<'_> {
+    with_connection(call, |call, id| call.control.test(id))
+}
+
+/// How to log out.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Logout {
+    /// Whether the provider is told.
+    #[serde(default = "yes")]
+    revoke: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+pub(super) fn logout(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move {
+        let Logout { revoke } = call.take()?;
+        let id = call.connection()?;
+        Ok(Reply::Document(call.control.logout(&id, revoke).await?))
+    })
+}
+
+/// Another name.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rename {
+    /// `name` or `org/name`.
+    to: String,
+}
+
+pub(super) fn rename(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move {
+        let Rename { to } = call.take()?;
+        let to = to.parse().map_err(|error: InvalidName| invalid(error.to_string()))?;
+        let id = call.connection()?;
+        Ok(Reply::Document(call.control.rename(&id, &to).await?))
+    })
+}
+
+/// A command has just stored, changed or removed it: it need not be there.
+pub(super) fn reload(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move {
+        let id = ConnectionId { org: call.name(0)?, name: call.name(1)? };
+        Ok(Reply::Document(call.control.reload(&id).await?))
+    })
+}
+
+/// Has something done with a connection that there is.
+fn with_connection<'a>(
+    call: Call<'a>,
+    ask: for<'b> fn(&'b Call<'a>, &'b ConnectionId) -> Answer<'b>,
+) -> Handling<'a> {
+    Box::pin(async move {
+        let id = call.connection()?;
+        Ok(Reply::Document(ask(&call, &id).await?))
+    })
+}
+
+fn document<'a>(document: Value) -> Handling<'a> {
+    at_once(Ok(Reply::Document(document)))
+}
+
+fn at_once<'a>(reply: Result<Reply, ApiRefusal>) -> Handling<'a> {
+    Box::pin(std::future::ready(reply))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pretty_assertions::assert_eq;
+
+    #[test]
+    fn kinds_are_named_or_all_of_them() {
+        let bits = |asked: &str| kinds(Some(asked.into())).map_err(|refused| refused.fault.hint);
+        assert_eq!(bits("app.ready, plugin.error"), Ok(Kind::AppReady.bit() | Kind::PluginError.bit()));
+        assert_eq!(bits("plugin.eror"), Err(Some("did you mean `plugin.error`?".into())));
+        assert_eq!(kinds(None).unwrap().count_ones() as usize, Kind::ALL.len());
+    }
+}

@@ -1,0 +1,88 @@
+//! Answers as they go out.
+
+use std::convert::Infallible;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _, stream};
+use http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use http_body_util::combinators::UnsyncBoxBody;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use hyper::body::Frame;
+use serde_json::Value;
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::control::Events;
+use crate::respond;
+
+/// A reader that hears nothing cannot tell a quiet host from a dead one, nor can what lies between.
+const KEEP_ALIVE: Duration = Duration::from_secs(15);
+
+pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
+
+/// What a handler answers.
+pub(super) enum Reply {
+    /// A JSON document.
+    Document(Value),
+    /// Text of some media type.
+    Text(&'static str, String),
+    /// Hook events, as they happen.
+    Events(Events),
+    /// A reply that another stage made.
+    Made(respond::Reply),
+}
+
+impl Reply {
+    pub(super) fn into_response(self) -> Response<Body> {
+        match self {
+            Self::Document(document) => whole("application/json", document.to_string()),
+            Self::Text(media, text) => whole(media, text),
+            Self::Events(events) => {
+                let mut response = Response::new(StreamBody::new(frames(events)).boxed_unsync());
+                describe(&mut response, "text/event-stream");
+                response
+            }
+            Self::Made(reply) => made(reply),
+        }
+    }
+}
+
+fn frames(events: Events) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>> {
+    let mut ticks = interval(KEEP_ALIVE);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // The first tick is at once: the head goes out with it, and a reader knows that it listens.
+    let texts = stream::unfold((events, ticks), |(mut events, mut ticks)| async {
+        let text = tokio::select! {
+            event = events.next() => format!("data: {}\n\n", event?),
+            _ = ticks.tick() => ": listening\n\n".to_owned(),
+        };
+        Some((text, (events, ticks)))
+    });
+    texts.map(|text| Ok(Frame::data(text.into())))
+}
+
+fn whole(media: &'static str, text: String) -> Response<Body> {
+    let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
+    describe(&mut response, media);
+    response
+}
+
+fn describe(response: &mut Response<Body>, media: &'static str) {
+    for (name, value) in [
+        (header::CONTENT_TYPE, media),
+        (header::CACHE_CONTROL, "no-store"),
+        (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        response.headers_mut().insert(name, HeaderValue::from_static(value));
+    }
+}
+
+fn made(reply: respond::Reply) -> Response<Body> {
+    let mut response = Response::new(Full::new(reply.body).boxed_unsync());
+    *response.status_mut() = StatusCode::from_u16(reply.status).expect("`respond` chooses statuses that are");
+    for (name, value) in reply.fields {
+        let value = HeaderValue::from_bytes(&value).expect("`respond` writes fields that are");
+        response.headers_mut().append(HeaderName::from_static(name), value);
+    }
+    response
+}

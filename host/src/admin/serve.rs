@@ -1,0 +1,96 @@
+//! Serving the socket: who may enter, and one request after the other.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use serde_json::Value;
+use tokio::net::UnixStream;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::timeout;
+
+use super::AdminSocket;
+use super::control::Control;
+use super::reply::{Body, Reply};
+use super::request::{self, Call};
+use super::routes;
+use crate::refusal::ApiRefusal;
+use crate::respond;
+
+/// How long an answer may take after the host has ended otherwise.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// Serves the socket until the other end of `stop` is dropped, and what is being answered then to its end.
+pub async fn serve(socket: AdminSocket, control: Arc<dyn Control>, mut stop: watch::Receiver<()>) {
+    let ours = rustix::process::geteuid().as_raw();
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.listener.accept() => accepted,
+            _ = stop.changed() => break,
+        };
+        match accepted {
+            Ok((stream, _)) => match stream.peer_cred() {
+                Ok(peer) if peer.uid() == ours => {
+                    connections.spawn(connection(stream, Arc::clone(&control), stop.clone()));
+                }
+                _ => tracing::warn!("refused a peer of another user on the admin socket"),
+            },
+            Err(error) => {
+                // Out of descriptors, most likely: a pause, or this loop would spin.
+                tracing::warn!(%error, "the admin socket cannot accept");
+                tokio::time::sleep(Duration::from_millis(500)).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    drop(socket);
+    // Beyond it the reader is at fault; dropped, a connection is cut.
+    let _ = timeout(LAST_WORDS, connections.join_all()).await;
+}
+
+async fn connection(stream: UnixStream, control: Arc<dyn Control>, mut stop: watch::Receiver<()>) {
+    let service = service_fn(move |request| {
+        let control = Arc::clone(&control);
+        async move { Ok::<_, Infallible>(answer(request, &*control).await) }
+    });
+    let served = hyper::server::conn::http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(Duration::from_secs(10))
+        .serve_connection(TokioIo::new(stream), service);
+    let mut served = pin!(served);
+    let ended = tokio::select! {
+        ended = &mut served => ended,
+        _ = stop.changed() => {
+            served.as_mut().graceful_shutdown();
+            served.await
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "an admin connection ended");
+    }
+}
+
+async fn answer(request: Request<Incoming>, control: &dyn Control) -> Response<Body> {
+    let reply = match dispatch(request, control).await {
+        Ok(reply) => reply,
+        Err(refused) => Reply::Made(respond::api_problem(&refused)),
+    };
+    reply.into_response()
+}
+
+async fn dispatch(request: Request<Incoming>, control: &dyn Control) -> Result<Reply, ApiRefusal> {
+    let (method, uri) = (request.method().clone(), request.uri().clone());
+    let (operation, parameters) = routes::find(method.as_str(), uri.path())?;
+    let body = match operation.method {
+        "GET" => Value::Null,
+        _ => request::body(request).await?,
+    };
+    (operation.handler)(Call { control, parameters, query: uri.query(), body }).await
+}
