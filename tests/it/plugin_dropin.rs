@@ -169,12 +169,12 @@ async fn a_plugin_that_comes_later_hears_the_events_it_declares() {
 }
 
 #[tokio::test]
-async fn out_of_quarantine_leads_trust_in_the_same_file_or_a_new_one() {
+async fn out_of_quarantine_leads_trust_in_the_same_file_a_reload_or_a_new_file() {
     let corp = company("any").await;
     copy_over(&corp, 0);
     let host = corp.home.serve().await;
     assert_eq!(get(&host, "/acme/strict/x").await.status, 200);
-    for build in [0, 1] {
+    for way_out in ["trust", "reload", "replace"] {
         while listed(&corp).await["state"] == "loaded" {
             // One that just failed is not asked again at once.
             corp.home.ccproxy(&["auth", "refresh", "panics"]).await.expect_code(6);
@@ -188,11 +188,11 @@ async fn out_of_quarantine_leads_trust_in_the_same_file_or_a_new_one() {
             "plugin_failed"
         );
         assert_eq!(get(&host, "/acme/strict/x").await.status, 200, "its token is good");
-        match build {
-            0 => drop(
-                corp.home.ccproxy(&["plugin", "trust", file(&corp).to_str().unwrap()]).await.expect_success(),
-            ),
-            _ => rename_over(&corp, build),
+        let path = file(&corp).display().to_string();
+        match way_out {
+            "trust" => drop(corp.home.ccproxy(&["plugin", "trust", &path]).await.expect_success()),
+            "reload" => drop(corp.home.ccproxy(&["reload"]).await.expect_success()),
+            _ => rename_over(&corp, 1),
         }
         wait_for_state(&corp, "loaded").await;
         assert_eq!(get(&host, "/_ccproxy/plugins/faulty/hook").await.status, 200);

@@ -172,7 +172,7 @@ impl Control for Serving {
         Box::pin(async move {
             let trusted = self.app.registry().trust_and_load(Path::new(file)).await;
             let (entry, changed) = trusted.map_err(|refusal| refusal.fault(file))?;
-            self.follow_plugins(&changed).await?;
+            self.follow_plugins(&changed).await;
             Ok(plugin_document(&entry))
         })
     }

@@ -140,6 +140,9 @@ impl Serving {
     /// Reads the configuration again and puts it in force, if it is good and another one. A bad one changes
     /// nothing.
     pub(super) async fn reload(&self, cause: Cause) -> Result<Value, Fault> {
+        if cause == Cause::Asked {
+            self.renew_plugins().await;
+        }
         let mut made = self.made.lock().await;
         let _reloading = Reloading::begin();
         let outcome = self.reload_over(&mut made, cause).await;
@@ -153,6 +156,14 @@ impl Serving {
                 standing.failed(&fault);
                 Err(fault)
             }
+        }
+    }
+
+    /// Looks at the plugins' files, whatever the configuration is worth, and gives what is broken a new image.
+    async fn renew_plugins(&self) {
+        let changed = self.app.registry().rescan().await;
+        if !changed.is_empty() {
+            self.follow_plugins(&changed).await;
         }
     }
 

@@ -193,12 +193,14 @@ impl Serving {
 impl Serving {
     /// Takes over that plugins came, went or were replaced: their connections are tried again, with the
     /// tokens they have, and have the routes that the plugins say.
-    pub(super) async fn follow_plugins(&self, changed: &Changed) -> Result<(), Fault> {
+    pub(super) async fn follow_plugins(&self, changed: &Changed) {
         let connections = self.app.directory.connections();
         for (id, _) in connections.iter().filter(|(_, own)| changed.contains(&own.provider)) {
             self.app.credentials.forgive(id);
         }
-        self.rebuild_routes().await
+        if let Err(fault) = self.rebuild_routes().await {
+            tracing::warn!(error = %fault, "the routes stay as they were");
+        }
     }
 }
 
@@ -309,9 +311,7 @@ async fn follow_plugins(serving: Arc<Serving>) {
     let mut watch = serving.app.directory.registry.watch();
     loop {
         let changed = watch.changed().await;
-        if let Err(fault) = serving.follow_plugins(&changed).await {
-            tracing::warn!(error = %fault, "the routes stay as they were");
-        }
+        serving.follow_plugins(&changed).await;
     }
 }
 

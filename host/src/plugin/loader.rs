@@ -18,6 +18,7 @@ use super::image::Copy;
 use super::images::Images;
 use super::manifest::Manifest;
 use super::refusal::Refusal;
+use super::safety::Stamp;
 use super::trust::{Pins, Trust};
 use super::{layout, safety};
 use crate::model::Name;
@@ -30,6 +31,7 @@ pub(super) struct Candidate {
     pub(super) path: PathBuf,
     pub(super) manifest: Manifest,
     pub(super) sha256: Digest,
+    pub(super) stamp: Stamp,
     bytes: Vec<u8>,
 }
 
@@ -37,10 +39,10 @@ impl Candidate {
     /// Owner and mode, the bytes once, their hash, the manifest.
     pub(super) fn read(file: &Path) -> Result<Self, Refusal> {
         let path = safety::check(file)?;
-        let bytes = safety::read(&path)?;
+        let (bytes, stamp) = safety::read(&path)?;
         let sha256 = Digest::of(&bytes);
         let manifest = Manifest::of_bytes(&bytes)?;
-        Ok(Self { file: file.to_owned(), path, manifest, sha256, bytes })
+        Ok(Self { file: file.to_owned(), path, manifest, sha256, stamp, bytes })
     }
 
     /// The trust decision.

@@ -22,6 +22,7 @@ use super::manifest::Manifest;
 use super::provider::{Deadlines, Plugin};
 use super::refusal::Refusal;
 use super::report::plugin_event;
+use super::safety::Stamp;
 use super::said::Said;
 use super::services::Services;
 use super::trust::{Pins, Trust};
@@ -81,6 +82,8 @@ struct Serving {
     plugin: Arc<Plugin>,
     /// Where it was found, symbolic links not resolved.
     file: PathBuf,
+    /// Of the file that was read, to see that it is no other without reading it.
+    stamp: Stamp,
     listener: Option<Listener>,
 }
 
@@ -353,14 +356,14 @@ impl Registry {
     pub(super) async fn serve(&self, id: &Name, candidate: Candidate) -> Result<Arc<Plugin>, Fault> {
         let (services, scratch) = (self.services.clone(), self.config.scratch.clone());
         let (limits, deadlines) = (self.config.limits, self.config.deadlines);
-        let file = candidate.file.clone();
+        let (file, stamp) = (candidate.file.clone(), candidate.stamp);
         let loaded = Plugin::load(candidate, services, scratch, self.images.clone(), limits, deadlines).await;
         let plugin = Arc::new(loaded.map_err(|refusal| self.refuse(id, refusal))?);
         let listener = Listener::start(&plugin);
         let old = {
             let mut state = self.state();
             state.refused.remove(id);
-            state.serving.insert(id.clone(), Serving { plugin: plugin.clone(), file, listener })
+            state.serving.insert(id.clone(), Serving { plugin: plugin.clone(), file, stamp, listener })
         };
         // Outside of the lock: if this is the last handle, the plugin's end begins here.
         drop(old);
@@ -372,10 +375,17 @@ impl Registry {
         Ok(plugin)
     }
 
+    /// Whether what serves was read from this very file.
+    pub(super) fn is_unchanged(&self, id: &Name, file: &Path) -> bool {
+        let state = self.state();
+        let serving = state.serving.get(id).filter(|serving| serving.file == file);
+        serving.is_some_and(|serving| Stamp::at(file) == Some(serving.stamp))
+    }
+
     /// Notes that what serves is at another place now.
-    pub(super) fn moved(&self, id: &Name, file: &Path) {
+    pub(super) fn moved(&self, id: &Name, candidate: &Candidate) {
         if let Some(serving) = self.state().serving.get_mut(id) {
-            serving.file = file.to_owned();
+            (serving.file, serving.stamp) = (candidate.file.clone(), candidate.stamp);
         }
     }
 

@@ -90,12 +90,15 @@ impl Registry {
         if being_written.contains(&file) {
             return false;
         }
+        let renews = renew == Renew::Broken && serving.as_ref().is_some_and(|plugin| is_broken(plugin));
+        if !renews && self.is_unchanged(id, &file) {
+            return false;
+        }
         let renewed = match self.candidate(id).await {
             Ok(candidate) => {
                 let same = serving.as_ref().is_some_and(|plugin| plugin.sha256() == candidate.sha256);
-                let broken = serving.as_ref().is_some_and(|plugin| is_broken(plugin));
-                if same && !(broken && renew == Renew::Broken) {
-                    self.moved(id, &file);
+                if same && !renews {
+                    self.moved(id, &candidate);
                     return false;
                 }
                 self.serve(id, candidate).await.map(drop)

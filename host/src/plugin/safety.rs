@@ -19,6 +19,25 @@ const STICKY: u32 = 0o1000;
 /// Larger than any plugin: a plugin that bundles a whole HTTP stack is 6 MB, 60 MB unoptimised.
 const MAX_FILE: u64 = 256 << 20;
 
+/// What tells that a file is another one, or was written to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Stamp {
+    inode: u64,
+    changed: (i64, i64),
+    length: u64,
+}
+
+impl Stamp {
+    fn of(meta: &Metadata) -> Self {
+        Self { inode: meta.ino(), changed: (meta.ctime(), meta.ctime_nsec()), length: meta.len() }
+    }
+
+    /// Of the file behind a path, if there is one.
+    pub(super) fn at(path: &Path) -> Option<Self> {
+        path.metadata().ok().map(|meta| Self::of(&meta))
+    }
+}
+
 /// Resolves symbolic links, then checks the real file and every directory it lies in.
 pub(super) fn check(path: &Path) -> Result<PathBuf, Refusal> {
     let real = path.canonicalize().map_err(io("find", path))?;
@@ -46,7 +65,7 @@ pub(super) fn peek(real: &Path) -> Result<(File, Metadata), Refusal> {
 
 /// The bytes of a checked file, read once: everything after works on these. What was opened is
 /// checked again, because the file may have been swapped.
-pub(super) fn read(real: &Path) -> Result<Vec<u8>, Refusal> {
+pub(super) fn read(real: &Path) -> Result<(Vec<u8>, Stamp), Refusal> {
     let (mut file, meta) = peek(real)?;
     check_file(real, &meta)?;
     let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(MAX_FILE)).unwrap_or_default());
@@ -55,15 +74,10 @@ pub(super) fn read(real: &Path) -> Result<Vec<u8>, Refusal> {
         return Err(Refusal::NotAnObject(format!("it is larger than {} MiB", MAX_FILE >> 20)));
     }
     let after = file.metadata().map_err(io("look at", real))?;
-    if stamp(&after) != stamp(&meta) {
+    if Stamp::of(&after) != Stamp::of(&meta) {
         return Err(Refusal::Unsettled(real.to_owned()));
     }
-    Ok(bytes)
-}
-
-/// Tells that a file was written to.
-fn stamp(meta: &Metadata) -> (u64, i64, i64) {
-    (meta.len(), meta.mtime(), meta.mtime_nsec())
+    Ok((bytes, Stamp::of(&meta)))
 }
 
 fn check_file(path: &Path, meta: &Metadata) -> Result<(), Refusal> {

@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsStr;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -18,6 +17,7 @@ use tokio::time::{sleep, timeout};
 
 use super::registry::Registry;
 use super::rescan::Changed;
+use super::safety::Stamp;
 use crate::model::Name;
 
 /// So long without a notice means that a file is complete.
@@ -31,8 +31,8 @@ const RECHECK: Duration = Duration::from_secs(30);
 /// without being opened.
 const WRITER_GONE: Duration = Duration::from_secs(30);
 
-/// Inode, change time and size of every file that matters.
-type Stamps = BTreeMap<PathBuf, (u64, i64, i64, u64)>;
+/// Every file that matters.
+type Stamps = BTreeMap<PathBuf, Stamp>;
 
 /// Watches for as long as it lives.
 pub struct PluginWatch {
@@ -209,9 +209,6 @@ fn is_object(path: &Path) -> bool {
 fn stamps(registry: &Registry) -> Stamps {
     let files = registry.directories().into_iter().filter_map(|directory| std::fs::read_dir(directory).ok());
     let objects = files.flatten().flatten().map(|entry| entry.path()).filter(|path| is_object(path));
-    let stamp = |path: PathBuf| {
-        let meta = path.metadata().ok()?;
-        Some((absolute(&path), (meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.len())))
-    };
+    let stamp = |path: PathBuf| Some((absolute(&path), Stamp::at(&path)?));
     objects.chain([registry.pins.path().to_owned()]).filter_map(stamp).collect()
 }
