@@ -1,6 +1,8 @@
 //! Which token, for which resource, and how it is renewed: one refresh token serves them all.
 
-use ccproxy_plugin_oauth::{Acquire, ClientAuth, GrantType, KeyCache, OAuthClient, TokenRequest, log_out};
+use ccproxy_plugin_oauth::{
+    Acquire, ClientAuth, DEFAULT_TOKEN, GrantType, KeyCache, OAuthClient, TokenRequest, log_out,
+};
 use ccproxy_plugin_sdk::{Credential, Error, Grant, Revocation, TokenManager, TokenSnapshot, Want};
 
 use crate::advice::{self, Advice};
@@ -31,10 +33,14 @@ impl TokenManager for AzureManager {
         let directory = Directory::of(settings)?;
         let mut acquire = Acquire::per_target(want)?
             .owned_by(settings.client_id.as_deref(), directory.server.issuer.as_deref());
+        let wanted = scopes::of_target(&want.target, connection, &directory)?;
+        // A route that writes the connection's own scopes means the connection's own token.
+        if scopes::own(connection, &directory).is_ok_and(|own| own == wanted) {
+            acquire.token_key = DEFAULT_TOKEN.into();
+        }
         if let Some(credential) = acquire.stored(connection, grant)? {
             return Ok(credential);
         }
-        let wanted = scopes::of_target(&want.target, connection, &directory)?;
         let advice = Advice::of_use(connection, &directory, &want.target.scopes);
         match grant.record().map(|record| record.grant.grant_type) {
             Some(GrantType::AuthorizationCode | GrantType::DeviceCode)

@@ -4,6 +4,9 @@
 
 mod admin_metrics;
 mod auth_status;
+mod azure_errors;
+mod azure_login;
+mod azure_resources;
 mod bad_heads;
 mod bad_input;
 mod bad_place;

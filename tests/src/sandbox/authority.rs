@@ -1,6 +1,6 @@
 //! The authorization server's whole state, behind one lock that is never held across an await.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::authorize::AuthorizationRequest;
@@ -23,6 +23,8 @@ pub(crate) struct State {
     pub(crate) store: Store,
     /// Authorization requests that wait on the approval page, by the id in its form.
     pub(crate) waiting: HashMap<String, AuthorizationRequest>,
+    /// Apps (by client id) and tenants of Entra whose administrator consented for everybody.
+    pub(crate) admin_consents: HashSet<(String, String)>,
     pub(crate) faults: Faults,
     pub(crate) log: Log,
 }
@@ -35,6 +37,7 @@ impl State {
             keys: SigningKeys::fixed(),
             store: Store::default(),
             waiting: HashMap::new(),
+            admin_consents: HashSet::new(),
             faults: Faults::default(),
             log: Log::default(),
         }

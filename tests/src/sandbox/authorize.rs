@@ -30,6 +30,7 @@ pub(crate) struct AuthorizationRequest {
 pub(crate) enum Personality {
     OpenId,
     GitHub,
+    Azure,
     Google(GoogleAccess),
 }
 
@@ -140,7 +141,7 @@ fn approve(state: &mut State, issuer: &str, request: AuthorizationRequest, user:
     let code = random(match request.personality {
         Personality::GitHub => "",
         Personality::Google(_) => "4/0",
-        Personality::OpenId => "sbxac_",
+        Personality::OpenId | Personality::Azure => "sbxac_",
     });
     let now = SystemTime::now();
     let redirect = request.redirect(issuer, &[("code", &code)]);
@@ -163,9 +164,11 @@ impl AuthorizationRequest {
         if let Some(state) = &self.state {
             url.query_pairs_mut().append_pair("state", state);
         }
-        // RFC 9207; GitHub has no issuer, Google does not say.
-        if self.personality == Personality::OpenId {
-            url.query_pairs_mut().append_pair("iss", issuer);
+        match self.personality {
+            // RFC 9207; GitHub has no issuer, Google and Entra do not say it here.
+            Personality::OpenId => _ = url.query_pairs_mut().append_pair("iss", issuer),
+            Personality::Azure => _ = url.query_pairs_mut().append_pair("session_state", &random("")),
+            Personality::GitHub | Personality::Google(_) => {}
         }
         Reply::redirect(url.as_str())
     }

@@ -13,7 +13,7 @@ use super::authority::{Authority, State};
 use super::faults::{Fault, Late};
 use super::log::{Entry, Open};
 use super::reply::Reply;
-use super::{authorize, control, device, discovery, github, google, inspect, token};
+use super::{authorize, azure, control, device, discovery, github, google, inspect, token};
 use crate::params::Params;
 use crate::server::{Body, Cut};
 
@@ -79,6 +79,12 @@ pub enum Endpoint {
     GoogleRevoke,
     GoogleCerts,
     GoogleUserinfo,
+    AzureAuthorize,
+    AzureToken,
+    AzureDeviceCode,
+    AzureDevicePage,
+    AzureKeys,
+    AzureAdminConsent,
 }
 
 impl Endpoint {
@@ -111,12 +117,12 @@ impl Endpoint {
             ("POST", "/google/revoke") => Self::GoogleRevoke,
             ("GET", "/google/oauth2/v3/certs") => Self::GoogleCerts,
             ("GET" | "POST", "/google/oauth2/v3/userinfo") => Self::GoogleUserinfo,
-            _ => return None,
+            _ => return azure::endpoint(method, path),
         })
     }
 
     pub(crate) fn is_token(self) -> bool {
-        matches!(self, Self::Token | Self::GithubToken | Self::GoogleToken)
+        matches!(self, Self::Token | Self::GithubToken | Self::GoogleToken | Self::AzureToken)
     }
 }
 
@@ -208,5 +214,11 @@ fn dispatch(endpoint: Endpoint, state: &mut State, context: Context<'_>) -> Repl
         Endpoint::GoogleRevoke => google::revoke(state, context),
         Endpoint::GoogleCerts => discovery::jwks(state),
         Endpoint::GoogleUserinfo => google::userinfo(state, context),
+        Endpoint::AzureAuthorize
+        | Endpoint::AzureToken
+        | Endpoint::AzureDeviceCode
+        | Endpoint::AzureDevicePage
+        | Endpoint::AzureKeys
+        | Endpoint::AzureAdminConsent => azure::answer(endpoint, state, context),
     }
 }

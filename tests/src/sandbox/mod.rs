@@ -1,14 +1,15 @@
 //! The sandbox: an authorization server and a recording upstream on loopback.
 //!
-//! At the issuer lives a generic OpenID provider; under `/github` and `/google` the same grants speak those
-//! dialects. It is scripted under `/_sandbox/` (JSON) or through the methods of [`Sandbox`]. Secrets it hands out
-//! begin with `sbxat_`, `sbxrt_`, `sbxac_`, `sbxdc_` (GitHub's with `gho_`, `ghu_`, `ghr_`, Google's with `ya29.`,
+//! At the issuer lives a generic OpenID provider; under `/github`, `/google` and `/azure` the same grants speak
+//! those dialects. It is scripted under `/_sandbox/` (JSON) or through the methods of [`Sandbox`]. Secrets it hands
+//! out begin with `sbxat_`, `sbxrt_`, `sbxac_`, `sbxdc_` (GitHub's with `gho_`, `ghu_`, `ghr_`, Google's with `ya29.`,
 //! `1//`), so a test can search for leaks.
 //!
 //! It is never the only proof of a flow: the flows run against a certified server as well.
 
 pub(crate) mod authority;
 mod authorize;
+mod azure;
 mod clients;
 mod control;
 mod device;
@@ -114,6 +115,11 @@ impl Sandbox {
     /// Base of all of Google's endpoints (`authority`), and the issuer of its ID tokens.
     pub fn google(&self) -> String {
         format!("{}{}", self.issuer(), google::BASE)
+    }
+
+    /// Base of Entra's login pages (`authority`).
+    pub fn azure(&self) -> String {
+        format!("{}/azure", self.issuer())
     }
 
     /// Base of the recording upstream.
@@ -239,6 +245,7 @@ impl Sandbox {
             "github": self.github(),
             "github_api": self.github_api(),
             "google": self.google(),
+            "azure": self.azure(),
             "upstream": self.upstream(),
         });
         if self.tls.is_some() {

@@ -6,7 +6,7 @@ use ccproxy_plugin_sdk::{ErrorCode, Reason, Target};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::entra::{ARM, Entra, OPENID, bearer, id_token, refusal, scopes};
+use crate::entra::{ARM, Entra, GRAPH, OPENID, bearer, id_token, refusal, scopes};
 
 const HOUR: Duration = Duration::from_secs(3600);
 
@@ -22,6 +22,9 @@ async fn every_target_is_asked_for_by_the_newest_refresh_token_and_kept_beside_t
     let dataverse =
         entra.tokens(&[("refresh_token", "rt-of-at-arm"), ("scope", &of_crm)], 200, entra.granted("at-crm"));
     for _ in 0..2 {
+        // The connection's own scopes are its own token, whoever writes them.
+        let credential = bench.acquire_with(&scopes(&[GRAPH]), Reason::Missing, None).await.unwrap();
+        assert_eq!(bearer(&credential), "at-1");
         let credential = bench.acquire_with(&scopes(&[ARM]), Reason::Missing, None).await.unwrap();
         assert_eq!(bearer(&credential), "at-arm");
         let credential = bench.acquire_with(&scopes(&[crm]), Reason::Missing, None).await.unwrap();
