@@ -5,3 +5,4 @@ mod coalescing;
 mod failures;
 mod hosts;
 mod timing;
+mod turnover;
