@@ -13,7 +13,7 @@ use super::service_manager::Reloading;
 use super::{App, listeners};
 use crate::config::{Changes, Config, ConfigError};
 use crate::credential::{Cell, Turnover};
-use crate::fault::{Code, Fault};
+use crate::fault::Fault;
 use crate::model::{ConnectionId, CredentialKey, UnixMillis};
 use crate::plugin::Outlets;
 use crate::proxy::Rules;
@@ -168,10 +168,9 @@ impl Serving {
     }
 
     async fn reload_over(&self, made: &mut Made, cause: Cause) -> Result<(Changes, Arc<Config>), Fault> {
-        let sources = self.app.config().sources().clone();
-        let read = tokio::task::spawn_blocking(move || Config::load(&sources)).await;
-        let read = read.map_err(|gone| Fault::new(Code::Internal, format!("reading ended: {gone}")))?;
-        let config = Arc::new(read?);
+        // Here and not on a thread that may block: it takes milliseconds, and each such thread would keep the
+        // memory of a large configuration in an arena of its own.
+        let config = Arc::new(Config::load(self.app.config().sources())?);
         let same = made.config.as_ref().is_some_and(|old| old.resolved == config.resolved);
         if same && cause == Cause::Watch {
             return Ok((Changes::default(), config));
