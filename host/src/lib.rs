@@ -10,6 +10,7 @@ pub mod config;
 pub mod credential;
 pub mod fault;
 pub mod guard;
+mod hint;
 pub mod hook;
 mod listen;
 pub mod login;

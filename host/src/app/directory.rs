@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use crate::config::{self, Config, ConnectionConfig, SecretRef};
 use crate::credential::{Issuer, Providers};
 use crate::fault::{Code, Fault};
+use crate::hint::listed;
 use crate::login::nearest;
 use crate::model::{Connection, ConnectionId};
 use crate::plugin::{Description, Outbound, Outlets, Plugin, Registry, Secrets};
@@ -138,10 +139,14 @@ pub fn unknown_connection(id: &ConnectionId, config: &Config) -> Fault {
     let hint = match nearest(&text, names.iter().map(String::as_str)) {
         Some(nearest) => format!("did you mean `{nearest}`?"),
         None if names.is_empty() => "ccproxy auth login PROVIDER".to_owned(),
-        None => format!("configured: {}", names.join(", ")),
+        None => format!("configured: {}", listed(names.iter().map(String::as_str))),
     };
     Fault::new(Code::NotLoggedIn, format!("no connection is named `{id}`")).hint(hint)
 }
+
+/// About how many connections plugins are asked at once. Each plugin has a thread, which then wakes up for
+/// many of ten thousand questions instead of for each.
+pub const AT_A_TIME: usize = 64;
 
 /// Settings and plugins together.
 pub struct Directory {

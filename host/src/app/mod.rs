@@ -19,6 +19,7 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt as _};
 use tokio::runtime::Handle;
 
 use crate::config::{self, Backend, Config, Paths};
@@ -34,6 +35,7 @@ use crate::proxy::worker_count;
 use crate::secret::Secret;
 use crate::vault::{MemoryStore, Vault};
 
+use directory::AT_A_TIME;
 pub use directory::{Directory, Settings, unknown_connection};
 pub use listeners::{dedicated as dedicated_urls, expected as expected_listeners, shared as shared_urls};
 pub use login::{Beginning, Client, LoggedIn, LoginFailure, shown_account};
@@ -103,11 +105,12 @@ impl App {
     /// How every connection stands. Asks a plugin only about connections without a grant, and only
     /// whether a person is needed; never the network.
     pub async fn status(&self) -> Vec<ConnectionStatus> {
-        let mut all = Vec::new();
-        for (id, own) in self.directory.connections() {
-            all.push(self.status_with(&id, &own.provider, &own.settings).await);
-        }
-        all
+        let all = self
+            .directory
+            .connections()
+            .into_iter()
+            .map(|(id, own)| async move { self.status_with(&id, &own.provider, &own.settings).await });
+        stream::iter(all).buffered(AT_A_TIME).collect().await
     }
 
     async fn status_with(

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Weak};
 
+use futures_util::stream::{self, StreamExt as _};
 use http::HeaderValue;
 use serde_json::{Value, json};
 
@@ -17,7 +18,7 @@ use crate::proxy::ListenerUrl;
 use crate::route::{Cookies, Destination, Forward, Methods, Policy, Rewrite, Route, RouteTable, Unavailable};
 use crate::upstream::Base;
 
-use super::directory::{Directory, unknown_connection};
+use super::directory::{AT_A_TIME, Directory, unknown_connection};
 use super::listeners;
 
 /// What each provider says of its connections, or why it cannot.
@@ -36,19 +37,23 @@ pub struct Said {
 /// Asks every provider about every connection, but not again about what it said before of the same settings.
 pub async fn describe_all(directory: &Directory, config: &Config, before: &Described) -> Described {
     let mut described = Described::new();
+    let mut unknown = Vec::new();
     for (id, own) in &config.resolved.connections {
         let serving = directory.registry.get(&own.provider);
-        let known = serving.and_then(|plugin| said_before(before, id, own, &plugin));
-        let said = match known {
-            Some(said) => Ok(said.clone()),
-            None => directory.describe_as(config, id, own).await.map(|(plugin, description)| Said {
-                description: Arc::new(description),
-                generation: own.generation,
-                plugin: Arc::downgrade(&plugin),
-            }),
-        };
-        described.insert(id.clone(), said);
+        match serving.and_then(|plugin| said_before(before, id, own, &plugin)) {
+            Some(said) => _ = described.insert(id.clone(), Ok(said.clone())),
+            None => unknown.push((id.clone(), own.clone())),
+        }
     }
+    let asked = unknown.into_iter().map(|(id, own)| async move {
+        let said = directory.describe_as(config, &id, &own).await.map(|(plugin, description)| Said {
+            description: Arc::new(description),
+            generation: own.generation,
+            plugin: Arc::downgrade(&plugin),
+        });
+        (id, said)
+    });
+    described.extend(stream::iter(asked).buffered(AT_A_TIME).collect::<Vec<_>>().await);
     described
 }
 

@@ -4,6 +4,7 @@ use std::io;
 
 pub(super) use crate::fault::chain;
 use crate::fault::{Code, Fault};
+use crate::hint::listed;
 
 /// A process exit code. Section 4 of the interface; the codes of the taxonomy come from [`Code::exit`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +81,7 @@ impl CliError {
         match (crate::login::nearest(name, known.iter().copied()), known.as_slice()) {
             (Some(near), _) => error.hint(format!("did you mean `{near}`?")),
             (None, []) => error.hint(format!("there is no {kind} yet")),
-            (None, _) => error.hint(format!("known: {}", known.join(", "))),
+            (None, _) => error.hint(format!("known: {}", listed(known))),
         }
     }
 

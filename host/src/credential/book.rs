@@ -257,3 +257,30 @@ pub(super) fn rejected_again(key: &CredentialKey) -> Fault {
     )
     .hint(format!("ccproxy auth status {} --check", key.connection))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pretty_assertions::assert_eq;
+
+    #[test]
+    fn the_slots_of_a_connection_are_its_own_and_all_of_them() {
+        let key = |connection: &str, scope: Option<&str>| CredentialKey {
+            connection: connection.parse().expect("a name"),
+            target: Target { scopes: scope.map(str::to_owned).into_iter().collect(), ..Target::default() },
+        };
+        let mut book = Book::default();
+        let keys = [
+            key("a", Some("z")),
+            key("b", None),
+            key("b", Some("mail")),
+            key("b-2", None),
+            key("acme/b", None),
+        ];
+        for key in &keys {
+            book.slot(key, || Arc::new(Cell::new(key.clone())));
+        }
+        let of_b: Vec<_> = book.slots_of(&keys[1].connection).map(|slot| slot.cell.key().clone()).collect();
+        assert_eq!(of_b, keys[1..3]);
+    }
+}

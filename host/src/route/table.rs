@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::Route;
 use crate::guard::{Addressee, Admitted};
+use crate::hint::listed;
 use crate::message::{Via, canonical};
 use crate::model::Name;
 use crate::refusal::Refusal;
@@ -153,15 +154,17 @@ impl RouteTable {
     }
 
     fn named(&self, label: &str) -> Option<Arc<Route>> {
-        self.by_name.iter().find(|route| label.eq_ignore_ascii_case(route.name.as_str())).cloned()
+        // Names are lower case.
+        let label = || label.bytes().map(|byte| byte.to_ascii_lowercase());
+        let at = self.by_name.binary_search_by(|route| route.name.as_str().bytes().cmp(label()));
+        at.ok().map(|at| self.by_name[at].clone())
     }
 
     fn no_route(&self) -> Refusal {
-        let names: Vec<_> = self.by_path.iter().map(|route| route.path.as_str()).collect();
-        let hint = if names.is_empty() {
+        let hint = if self.by_path.is_empty() {
             "there are no routes yet: log in with `ccproxy auth login PROVIDER`".to_owned()
         } else {
-            format!("the routes are {}", names.join(", "))
+            format!("the routes are {}", listed(self.by_path.iter().map(|route| route.path.as_str())))
         };
         Refusal::NoSuchRoute { hint }
     }

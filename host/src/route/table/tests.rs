@@ -95,6 +95,26 @@ fn what_no_route_has_is_told_with_the_names_that_exist() {
 }
 
 #[test]
+fn among_thousands_of_routes_each_is_found_and_a_wrong_name_is_told_the_first() {
+    let many: Vec<_> = (0..5_000).map(|n| route(&format!("r{n}"))).collect();
+    let table = table(many);
+    assert_eq!(look_up(&table, "GET", HOST, "/r4321/x").unwrap(), "r4321 Path /x");
+    assert_eq!(look_up(&table, "GET", "R4321.localhost:8462", "/x").unwrap(), "r4321 Root /x");
+    let Err(Refusal::NoSuchRoute { hint }) = look_up(&table, "GET", HOST, "/zzz/") else {
+        panic!("no route")
+    };
+    assert!(hint.starts_with("the routes are r0, r1, ") && hint.ends_with(" and 4980 more"), "{hint}");
+}
+
+#[test]
+fn a_field_that_every_connection_names_is_looked_for_once() {
+    let said = ["x-api-key", "Authorization", "x_api_key", "authorization"];
+    let table = RouteTable::build(vec![], said).unwrap();
+    let fields: Vec<_> = table.credential_fields().collect();
+    assert_eq!(fields, [&b"authorization"[..], b"x-api-key"]);
+}
+
+#[test]
 fn a_host_of_its_own_or_a_listener_of_its_own_mounts_a_route_at_the_root() {
     let table = table(vec![route("graph")]);
     assert_eq!(look_up(&table, "GET", "graph.localhost:8462", "/me").unwrap(), "graph Root /me");
