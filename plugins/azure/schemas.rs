@@ -20,7 +20,7 @@ pub struct Settings {
     pub scopes: Vec<String>,
     /// Tenant: organizations (the default), common, consumers, a tenant id, or a domain
     pub tenant: Option<String>,
-    /// Login host of another cloud, such as https://login.microsoftonline.us
+    /// Login host of another cloud, such as `https://login.microsoftonline.us`
     pub authority: Option<String>,
     /// Base URL behind the route; Microsoft Graph unless set
     pub upstream: Option<String>,
