@@ -8,7 +8,9 @@ use futures_util::stream::BoxStream;
 use serde_json::Value;
 
 use crate::fault::Fault;
+use crate::login::LoginOptions;
 use crate::model::{ConnectionId, Name};
+use crate::refusal::ApiRefusal;
 pub use crate::respond::Check;
 
 /// Rendered event documents, as they happen.
@@ -59,6 +61,14 @@ pub trait Control: Send + Sync + 'static {
     fn stop(&self, now: bool) -> Value;
     /// Acquires and asks the provider whose account it is.
     fn test<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a>;
+    /// Starts a login.
+    fn begin_login(self: Arc<Self>, options: LoginOptions) -> Result<Value, ApiRefusal>;
+    /// How a login stands.
+    fn login(&self, id: &str) -> Result<Value, ApiRefusal>;
+    /// Gives a login what a person copied, or the answer to its question.
+    fn paste(&self, id: &str, text: String) -> Result<Value, ApiRefusal>;
+    /// Ends a login.
+    fn cancel_login(&self, id: &str) -> Result<Value, ApiRefusal>;
     /// Pins a plugin file and loads it.
     fn trust<'a>(&'a self, file: &'a str) -> Answer<'a>;
 }

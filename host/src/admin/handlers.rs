@@ -1,5 +1,8 @@
 //! What answers each operation: the request's part read, the host asked, the answer worded.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -12,7 +15,7 @@ use super::request::{Call, invalid};
 use super::routes::Handling;
 use crate::fault::{Code, Fault};
 use crate::hook::Kind;
-use crate::login::nearest;
+use crate::login::{Flow, LoginOptions, nearest};
 use crate::model::{ConnectionId, InvalidName};
 use crate::refusal::{ApiRefusal, Why};
 use crate::respond;
@@ -73,6 +76,82 @@ pub(super) struct Stop {
 
 pub(super) fn stop(call: Call<'_>) -> Handling<'_> {
     at_once(call.take().map(|Stop { now }| Reply::Document(call.control.stop(now))))
+}
+
+/// A login to start.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewLogin {
+    /// A provider or a preset; absent for a connection that there is.
+    provider: Option<String>,
+    /// `name` or `org/name`: the connection to log in, or to make.
+    connection: Option<String>,
+    /// `browser`, `device`, `paste`, `client-credentials` or `token`; chosen by the host if absent.
+    flow: Option<String>,
+    /// Scopes to ask for; those of the connection if empty.
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// The OAuth client to log in as, stored with the connection.
+    client_id: Option<String>,
+    /// Settings of the provider, stored with the connection. A secret is a reference.
+    #[serde(default)]
+    settings: BTreeMap<String, String>,
+    /// Log in even if the connection is usable.
+    #[serde(default)]
+    force: bool,
+}
+
+pub(super) fn begin_login(call: Call<'_>) -> Handling<'_> {
+    let begun = || {
+        let options = call.take::<NewLogin>()?.options()?;
+        Ok(Reply::Document(Arc::clone(call.control).begin_login(options)?))
+    };
+    at_once(begun())
+}
+
+impl NewLogin {
+    fn options(self) -> Result<LoginOptions, ApiRefusal> {
+        let connection = self.connection.as_deref().map(str::parse::<ConnectionId>).transpose();
+        let connection = connection.map_err(|error| invalid(error.to_string()))?;
+        if let Some(flow) = self.flow.as_deref().filter(|flow| Flow::parse(flow).is_none()) {
+            return Err(invalid(format!("`{flow}` is no flow")));
+        }
+        let (target, connection) = match (self.provider, connection) {
+            (Some(provider), connection) => (provider, connection),
+            (None, Some(connection)) => (connection.to_string(), None),
+            (None, None) => return Err(invalid("`provider` or `connection` is missing".into())),
+        };
+        Ok(LoginOptions {
+            connection,
+            flow: self.flow,
+            scopes: self.scopes,
+            client_id: self.client_id,
+            settings: self.settings.into_iter().collect(),
+            force: self.force,
+            ..LoginOptions::new(target)
+        })
+    }
+}
+
+pub(super) fn login(call: Call<'_>) -> Handling<'_> {
+    at_once(call.control.login(call.parameters[0]).map(Reply::Document))
+}
+
+/// What a person copied.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Paste {
+    /// The address that the browser ended at, or the answer to the question of the step `ask`.
+    text: String,
+}
+
+pub(super) fn paste(call: Call<'_>) -> Handling<'_> {
+    let pasted = call.take().and_then(|Paste { text }| call.control.paste(call.parameters[0], text));
+    at_once(pasted.map(Reply::Document))
+}
+
+pub(super) fn cancel_login(call: Call<'_>) -> Handling<'_> {
+    at_once(call.control.cancel_login(call.parameters[0]).map(Reply::Document))
 }
 
 /// A plugin file.

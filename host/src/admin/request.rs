@@ -1,5 +1,7 @@
 //! What is read of a request.
 
+use std::sync::Arc;
+
 use http::{HeaderMap, HeaderValue, Request, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
@@ -16,7 +18,7 @@ const MAX_BODY: usize = 64 * 1024;
 
 /// A request that was matched with an operation, its body read.
 pub(super) struct Call<'a> {
-    pub(super) control: &'a dyn Control,
+    pub(super) control: &'a Arc<dyn Control>,
     /// What stands for the `{...}` of the path, in order.
     pub(super) parameters: Vec<&'a str>,
     pub(super) query: Option<&'a str>,

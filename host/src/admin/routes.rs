@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::exposition;
-use super::handlers::{self as handle, Logout, Rename, Stop, Trust};
+use super::handlers::{self as handle, Logout, NewLogin, Paste, Rename, Stop, Trust};
 use super::reply::Reply;
 use super::request::Call;
 use crate::refusal::{ApiRefusal, Why};
@@ -124,6 +124,11 @@ pub(super) static TABLE: &[Operation] = &[
     post("/api/v1/connections/{org}/{name}/rename", handle::rename, "Give a connection another name, its grant with it", schema_of::<Rename>)
         .gives("ccproxy.auth-rename/1"),
     post("/api/v1/connections/{org}/{name}/reload", handle::reload, "Read a connection again that a command has stored", nothing),
+    post("/api/v1/logins", handle::begin_login, "Start a login", schema_of::<NewLogin>).gives("ccproxy.login/1"),
+    get("/api/v1/logins/{id}", handle::login, "How a login stands: its step, and what that needs").gives("ccproxy.login/1"),
+    post("/api/v1/logins/{id}/paste", handle::paste, "What a person copied, or the answer to a question", schema_of::<Paste>)
+        .gives("ccproxy.login/1"),
+    post("/api/v1/logins/{id}/cancel", handle::cancel_login, "End a login; nothing is saved", nothing).gives("ccproxy.login/1"),
 ];
 
 /// The schema of what a handler reads.

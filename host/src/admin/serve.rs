@@ -58,7 +58,7 @@ pub async fn serve(socket: AdminSocket, control: Arc<dyn Control>, mut stop: wat
 async fn connection(stream: UnixStream, control: Arc<dyn Control>, mut stop: watch::Receiver<()>) {
     let service = service_fn(move |request| {
         let control = Arc::clone(&control);
-        async move { Ok::<_, Infallible>(answer(request, &*control).await) }
+        async move { Ok::<_, Infallible>(answer(request, &control).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -77,7 +77,7 @@ async fn connection(stream: UnixStream, control: Arc<dyn Control>, mut stop: wat
     }
 }
 
-async fn answer(request: Request<Incoming>, control: &dyn Control) -> Response<Body> {
+async fn answer(request: Request<Incoming>, control: &Arc<dyn Control>) -> Response<Body> {
     let reply = match dispatch(request, control).await {
         Ok(reply) => reply,
         Err(refused) => Reply::Made(respond::api_problem(&refused)),
@@ -85,7 +85,7 @@ async fn answer(request: Request<Incoming>, control: &dyn Control) -> Response<B
     reply.into_response()
 }
 
-async fn dispatch(request: Request<Incoming>, control: &dyn Control) -> Result<Reply, ApiRefusal> {
+async fn dispatch(request: Request<Incoming>, control: &Arc<dyn Control>) -> Result<Reply, ApiRefusal> {
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let (operation, parameters) = routes::find(method.as_str(), uri.path())?;
     let body = match operation.method {

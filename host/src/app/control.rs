@@ -9,10 +9,13 @@ use serde_json::{Value, json};
 use crate::admin::{Answer, Check, Control, Events};
 use crate::credential::{Acquire as _, Reason};
 use crate::fault::Fault;
+use crate::login::LoginOptions;
 use crate::model::{ConnectionId, CredentialKey, Name, UnixMillis};
 use crate::plugin::PluginState;
 
 use super::reload::Cause;
+use crate::refusal::ApiRefusal;
+
 use super::serve::Serving;
 use super::{listeners, plugin_document, plugins_document, routes};
 
@@ -166,6 +169,22 @@ impl Control for Serving {
 
     fn test<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a> {
         Box::pin(async move { self.app.test(id).await })
+    }
+
+    fn begin_login(self: Arc<Self>, options: LoginOptions) -> Result<Value, ApiRefusal> {
+        Self::begin_login(self, options)
+    }
+
+    fn login(&self, id: &str) -> Result<Value, ApiRefusal> {
+        self.logins.document(id)
+    }
+
+    fn paste(&self, id: &str, text: String) -> Result<Value, ApiRefusal> {
+        self.logins.paste(id, text)
+    }
+
+    fn cancel_login(&self, id: &str) -> Result<Value, ApiRefusal> {
+        self.logins.cancel(id)
     }
 
     fn trust<'a>(&'a self, file: &'a str) -> Answer<'a> {

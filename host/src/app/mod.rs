@@ -5,6 +5,7 @@ mod directory;
 mod draft;
 mod listeners;
 mod login;
+mod logins;
 mod metrics;
 mod own_paths;
 mod plugins;

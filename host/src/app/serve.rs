@@ -24,6 +24,7 @@ use crate::upstream::Base;
 use crate::vault::Watch;
 use crate::watch::FileWatch;
 
+use super::logins::Logins;
 use super::metrics::PluginErrors;
 use super::own_paths::PluginPaths;
 use super::reload::{Cause, Made, Standing};
@@ -53,6 +54,7 @@ pub struct Serving {
     pub(super) in_force: watch::Sender<Arc<Config>>,
     pub(super) started_at: UnixMillis,
     pub(super) plugin_errors: PluginErrors,
+    pub(super) logins: Logins,
     draining: AtomicBool,
     /// Somebody asked the host to end.
     pub(super) stopping: Stopping,
@@ -137,6 +139,7 @@ impl App {
             started_at,
             stopping: Stopping::default(),
             plugin_errors,
+            logins: Logins::default(),
             draining: AtomicBool::new(false),
         });
         let authenticated: Arc<dyn Authenticated> = serving.clone();
