@@ -15,6 +15,7 @@ mod bad_server;
 mod cli_create;
 mod cli_json;
 mod cli_rename;
+mod cli_run;
 mod client_anthropic;
 mod client_curl;
 mod client_gh;

@@ -125,12 +125,11 @@ impl App {
         let store = self.credentials.watch_store().inspect_err(|fault| {
             tracing::warn!(error = %fault, "changes of other processes to the store are not seen");
         });
-        let socket = AdminSocket::bind(&self.paths.admin_socket()).await.inspect_err(|error| {
-            tracing::warn!(%error, "commands cannot reach this host");
-        });
+        // Commands are for the host that everybody uses.
+        let socket = if config.sources().private { None } else { self.admin_socket().await };
         let serving = Arc::new(Serving {
             doors: proxy.doors().clone(),
-            admin: socket.as_ref().ok().map(|socket| socket.path().display().to_string()),
+            admin: socket.as_ref().map(|socket| socket.path().display().to_string()),
             app: self,
             rules,
             made: Mutex::default(),
@@ -147,7 +146,7 @@ impl App {
         let _ = serving.app.registry().services().authenticated.set(Arc::downgrade(&authenticated));
         serving.rebuild_routes().await?;
         let running = proxy.serve().map_err(BindError::Workers)?;
-        let admin = socket.ok().map(|socket| {
+        let admin = socket.map(|socket| {
             let (stop, stopped) = watch::channel(());
             let ended = tokio::spawn(admin::serve(socket, control::control(&serving), stopped));
             AdminTask { stop, ended }
@@ -156,6 +155,11 @@ impl App {
         let configuration = tokio::spawn(follow_configuration(Arc::clone(&serving)));
         serving.app.emit(Kind::AppReady, |event| event.with("listen", serving.listen_urls()));
         Ok(Attached { serving, running, admin, hearing, plugins, configuration, _store: store.ok() })
+    }
+
+    async fn admin_socket(&self) -> Option<AdminSocket> {
+        let bound = AdminSocket::bind(&self.paths.admin_socket()).await;
+        bound.inspect_err(|error| tracing::warn!(%error, "commands cannot reach this host")).ok()
     }
 
     /// The routes that a host would serve, as a document.

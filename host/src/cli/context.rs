@@ -65,15 +65,21 @@ impl Context {
 
     /// The configuration under `serve`'s own flags.
     pub(super) fn config_with(&self, sets: Vec<String>, listen: Vec<String>) -> Result<Config, CliError> {
+        Ok(Config::load(&Sources { sets, listen, ..self.sources()? })?)
+    }
+
+    /// The configuration of a host that only a child of ours uses.
+    pub(super) fn private_config(&self) -> Result<Config, CliError> {
+        Ok(Config::load(&Sources { private: true, ..self.sources()? })?)
+    }
+
+    fn sources(&self) -> Result<Sources, CliError> {
         let env = Env::of_process();
-        let sources = Sources {
+        Ok(Sources {
             config_flag: self.global.config.clone(),
             plugin_dirs: self.global.plugin_dir.clone(),
-            sets,
-            listen,
             ..Sources::new(Paths::from_env(&env)?, env)
-        };
-        Ok(Config::load(&sources)?)
+        })
     }
 
     /// Everything that commands share with the host.

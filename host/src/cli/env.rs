@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::context::{Context, WayIn};
 use super::error::{CliError, Exit};
+use crate::app::App;
 use crate::config::Config;
 use crate::model::{ConnectionId, Name};
 
@@ -37,26 +38,8 @@ enum Shell {
 
 pub(super) async fn run(args: EnvArgs, context: Context) -> Result<Exit, CliError> {
     let app = context.app()?;
-    let (path, connection) = route(&app.config(), &args.name)?;
-    let description = app.describe(&connection).await?;
-    let env = description.routes.into_iter().next().map(|route| route.env).unwrap_or_default();
-    if env.is_empty() {
-        return Err(CliError::not_found(format!("`{}` has no environment mapping", args.name))
-            .hint("point the tool at the URL that `ccproxy routes` prints"));
-    }
-    let base = match context.own_url(&args.name.name).await? {
-        Some(own) if own.starts_with("http") => own,
-        // A base URL cannot name a Unix socket; the path leads to the route too.
-        Some(_) | None => match context.way_in().await? {
-            WayIn::Web(base) => format!("{base}/{path}"),
-            WayIn::Socket(socket) => {
-                let message = format!("the proxy is only reached through the socket {socket}");
-                return Err(CliError::not_found(message).hint("add \"127.0.0.1:8462\" to `server.listen`"));
-            }
-        },
-    };
-    let variables: Vec<(String, String)> =
-        env.into_iter().map(|(name, template)| (name, fill(&template, &base))).collect();
+    let mapping = Mapping::of(&app, &args.name).await?;
+    let variables = mapping.variables(&mapping.url(&context).await?);
     if context.out.json {
         let variables: serde_json::Map<_, _> =
             variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
@@ -67,6 +50,58 @@ pub(super) async fn run(args: EnvArgs, context: Context) -> Result<Exit, CliErro
         }
     }
     Ok(Exit::OK)
+}
+
+/// How a tool is pointed at a route: the variables it reads.
+pub(super) struct Mapping {
+    name: Name,
+    path: String,
+    /// Whose credential the route carries.
+    pub(super) connection: ConnectionId,
+    /// Whether a person must log in before the first use.
+    pub(super) needs_login: bool,
+    templates: Vec<(String, String)>,
+}
+
+impl Mapping {
+    /// What the provider says of this route or connection. One without variables is not found.
+    pub(super) async fn of(app: &App, name: &ConnectionId) -> Result<Self, CliError> {
+        let (path, connection) = route(&app.config(), name)?;
+        let description = app.describe(&connection).await?;
+        let needs_login = description.needs_login;
+        let env = description.routes.into_iter().next().map(|route| route.env).unwrap_or_default();
+        if env.is_empty() {
+            return Err(CliError::not_found(format!("`{name}` has no environment mapping"))
+                .hint("point the tool at the URL that `ccproxy routes` prints"));
+        }
+        let name = name.name.clone();
+        Ok(Self { name, path, connection, needs_login, templates: env.into_iter().collect() })
+    }
+
+    /// The URL of the route: its own listener, else its path at the host that runs or would.
+    pub(super) async fn url(&self, context: &Context) -> Result<String, CliError> {
+        match context.own_url(&self.name).await? {
+            Some(own) if own.starts_with("http") => Ok(own),
+            // A base URL cannot name a Unix socket; the path leads to the route too.
+            Some(_) | None => match context.way_in().await? {
+                WayIn::Web(proxy) => Ok(self.below(&proxy)),
+                WayIn::Socket(socket) => {
+                    let message = format!("the proxy is only reached through the socket {socket}");
+                    Err(CliError::not_found(message).hint("add \"127.0.0.1:8462\" to `server.listen`"))
+                }
+            },
+        }
+    }
+
+    /// The URL of the route below a proxy's.
+    pub(super) fn below(&self, proxy: &str) -> String {
+        format!("{proxy}/{}", self.path)
+    }
+
+    /// The variables, for the URL of the route.
+    pub(super) fn variables(&self, base: &str) -> Vec<(String, String)> {
+        self.templates.iter().map(|(name, template)| (name.clone(), fill(template, base))).collect()
+    }
 }
 
 /// The path of a route and its connection, of the routes written and those that connections have.

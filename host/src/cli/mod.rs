@@ -16,6 +16,7 @@ mod parse;
 mod plugin;
 mod reload;
 mod routes;
+mod run;
 mod serve;
 mod status;
 mod stop;
@@ -84,6 +85,7 @@ enum Command {
     Plugin(plugin::PluginCommand),
     Routes(routes::RoutesArgs),
     Env(env::EnvArgs),
+    Run(run::RunArgs),
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
@@ -117,6 +119,10 @@ fn run(arguments: Vec<OsString>) -> Result<Exit, CliError> {
             return serve::run(args, context).await;
         }
         logging::start(&context.global, None);
+        // Its signals are its child's.
+        if let Command::Run(args) = cli.command {
+            return run::run(args, context).await;
+        }
         until_interrupted(cli.command, settings, context).await
     });
     // A line still awaited from standard input must not keep the process.
@@ -166,6 +172,7 @@ async fn dispatch(
         Command::Plugin(command) => plugin::run(command, context).await,
         Command::Routes(args) => routes::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,
+        Command::Run(args) => run::run(args, context).await,
         Command::Config(command) => config::run(command, context).await,
         Command::Hooks(command) => hooks_tail::run(command, context).await,
         Command::Version(args) => version::run(args, context),

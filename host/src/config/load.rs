@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::io::ErrorKind;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use super::anchor::Anchor;
@@ -16,7 +17,7 @@ use super::overlay;
 use super::paths::Paths;
 use super::resolve::resolve;
 use super::tree::{Node, Table, Value, parse_file};
-use super::typed::Resolved;
+use super::typed::{ListenAddress, Resolved};
 use crate::model::{ConnectionId, Name};
 use crate::secret::Secret;
 
@@ -37,6 +38,8 @@ pub struct Sources {
     pub plugin_dirs: Vec<PathBuf>,
     /// The machine's directory, `/etc/ccproxy`.
     pub etc_dir: PathBuf,
+    /// For a host beside others: whatever is written, it listens on one free loopback port and nowhere else.
+    pub private: bool,
 }
 
 impl Sources {
@@ -50,6 +53,7 @@ impl Sources {
             listen: Vec::new(),
             plugin_dirs: Vec::new(),
             etc_dir: "/etc/ccproxy".into(),
+            private: false,
         }
     }
 }
@@ -85,9 +89,12 @@ impl Config {
         let mut problems = Vec::new();
         let resolved = resolve(&merged, &mut problems);
         ConfigError::check(problems)?;
-        let resolved = resolved.ok_or_else(|| {
+        let mut resolved = resolved.ok_or_else(|| {
             ConfigError::from(Diagnostic::new(Origin::BuiltIn, "the defaults are incomplete"))
         })?;
+        if sources.private {
+            listen_privately(&mut resolved);
+        }
         Ok(Self { resolved, merged, sources: sources.clone(), tokens })
     }
 
@@ -122,6 +129,14 @@ impl Config {
             }
         }
         dirs
+    }
+}
+
+fn listen_privately(resolved: &mut Resolved) {
+    resolved.server.listen = vec![ListenAddress::Tcp((Ipv4Addr::LOCALHOST, 0).into())];
+    resolved.admin.listen = None;
+    for route in resolved.routes.values_mut() {
+        route.listen = None;
     }
 }
 

@@ -23,6 +23,7 @@ mod plugin_schema;
 mod resolve;
 mod schema;
 mod secret_ref;
+mod secret_variables;
 mod settings;
 mod show;
 mod store;
