@@ -50,6 +50,7 @@ mod reload;
 mod rotation_on_disk;
 mod steady;
 mod storm;
+mod third_party_plugin;
 mod wrong_plugins;
 
 /// A file that is not named above would never run.

@@ -69,6 +69,8 @@ pub trait Control: Send + Sync + 'static {
     fn paste(&self, id: &str, text: String) -> Result<Value, ApiRefusal>;
     /// Ends a login.
     fn cancel_login(&self, id: &str) -> Result<Value, ApiRefusal>;
+    /// Runs a command of a plugin's own: its name, then its arguments.
+    fn run<'a>(&'a self, plugin: &'a Name, arguments: Vec<String>) -> Answer<'a>;
     /// Pins a plugin file and loads it.
     fn trust<'a>(&'a self, file: &'a str) -> Answer<'a>;
 }

@@ -154,6 +154,22 @@ pub(super) fn cancel_login(call: Call<'_>) -> Handling<'_> {
     at_once(call.control.cancel_login(call.parameters[0]).map(Reply::Document))
 }
 
+/// A command of a plugin's own.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Run {
+    /// Its name, then what it takes.
+    arguments: Vec<String>,
+}
+
+pub(super) fn run(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move {
+        let plugin = call.name(0)?;
+        let Run { arguments } = call.take()?;
+        Ok(Reply::Document(call.control.run(&plugin, arguments).await?))
+    })
+}
+
 /// A plugin file.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -6,7 +6,7 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::exposition;
-use super::handlers::{self as handle, Logout, NewLogin, Paste, Rename, Stop, Trust};
+use super::handlers::{self as handle, Logout, NewLogin, Paste, Rename, Run, Stop, Trust};
 use super::reply::Reply;
 use super::request::Call;
 use crate::refusal::{ApiRefusal, Why};
@@ -109,6 +109,8 @@ pub(super) static TABLE: &[Operation] = &[
     get("/api/v1/plugins", handle::plugins, "Every plugin file, and what became of it")
         .gives("ccproxy.plugins/1"),
     post("/api/v1/plugins/trust", handle::trust, "Trust a plugin file and load it", schema_of::<Trust>),
+    post("/api/v1/plugins/{id}/run", handle::run, "Run a command that a plugin brings", schema_of::<Run>)
+        .gives("ccproxy.plugin-run/1"),
     get("/api/v1/events", handle::events, "Hook events as they happen, each a `ccproxy.event/1`")
         .text("text/event-stream").asks(&[("kinds", "the events to send, with commas between; all if absent")]),
     get("/api/v1/connections", handle::connections, "Every connection and how it stands")

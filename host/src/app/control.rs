@@ -187,6 +187,10 @@ impl Control for Serving {
         self.logins.cancel(id)
     }
 
+    fn run<'a>(&'a self, plugin: &'a Name, arguments: Vec<String>) -> Answer<'a> {
+        Box::pin(self.app.run_command(plugin, arguments))
+    }
+
     fn trust<'a>(&'a self, file: &'a str) -> Answer<'a> {
         Box::pin(async move {
             let trusted = self.app.registry().trust_and_load(Path::new(file)).await;

@@ -12,8 +12,8 @@ use crate::credential::{Issuer, Providers};
 use crate::fault::{Code, Fault};
 use crate::hint::listed;
 use crate::login::nearest;
-use crate::model::{Connection, ConnectionId};
-use crate::plugin::{Description, Outbound, Outlets, Plugin, Registry, Secrets};
+use crate::model::{Connection, ConnectionId, Name};
+use crate::plugin::{Connections, Description, Outbound, Outlets, Plugin, Registry, Secrets};
 use crate::secret::Secret;
 use crate::upstream::connect::{ConnectorOptions, OutboundProxy};
 
@@ -108,6 +108,18 @@ impl Secrets for Settings {
 
     fn token_override(&self, id: &ConnectionId) -> Option<Secret> {
         self.config().token_overrides().get(id).cloned()
+    }
+}
+
+impl Connections for Settings {
+    fn of(&self, provider: &Name, schema: &Value) -> Vec<Connection> {
+        let config = self.config();
+        let own = config.resolved.connections.iter().filter(|(_, found)| found.provider == *provider);
+        own.map(|(id, found)| Connection {
+            settings: config.typed_settings(id, schema),
+            ..found.to_connection(id)
+        })
+        .collect()
     }
 }
 

@@ -73,6 +73,7 @@ impl App {
             Services {
                 hooks: Arc::new(hooks.clone()),
                 secrets: settings.clone(),
+                connections: settings.clone(),
                 outbound: settings.outbound(),
                 authenticated: OnceLock::new(),
             },

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 
 use crate::fault::Fault;
-use crate::plugin::{Answer, Message, Registry};
+use crate::plugin::{Answer, Manifest, Message, Registry};
 use crate::proxy::{BufferedReply, BufferedRequest, OwnPaths};
 
 /// What plugins answer themselves.
@@ -22,6 +22,14 @@ impl OwnPaths for PluginPaths {
             Ok(self.0.answer(&id, message).await?.map(reply))
         })
     }
+}
+
+/// The paths that plugins declare for anybody, as requests write them.
+pub(super) fn public<'a>(manifests: impl Iterator<Item = &'a Arc<Manifest>>) -> impl Iterator<Item = String> {
+    manifests.flat_map(|manifest| {
+        let public = manifest.paths.iter().filter(|handled| handled.public);
+        public.map(|handled| format!("/_ccproxy/plugins/{}/{}", manifest.id, handled.path))
+    })
 }
 
 /// The plugin's id, and the request as a plugin sees it; nothing if it is for no plugin.

@@ -1,9 +1,42 @@
 //! Plugins as documents: what `plugin list`, `plugin info` and the admin socket tell of them.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
-use crate::model::UnixMillis;
+use super::App;
+use crate::fault::{Code, Fault};
+use crate::model::{Name, UnixMillis};
 use crate::plugin::{Entry, Registry};
+
+impl App {
+    /// Runs a command that a plugin declares, its name first: `ccproxy.plugin-run/1`. What it prints may be
+    /// anything: text is `stdout`, other bytes are `stdout_base64`.
+    pub async fn run_command(&self, plugin: &Name, arguments: Vec<String>) -> Result<Value, Fault> {
+        let loaded = self.registry().load(plugin).await?;
+        let command = arguments.first().cloned().unwrap_or_default();
+        let known = &loaded.manifest().commands;
+        if !known.contains(&command) {
+            let what = format!("plugin `{plugin}` has no command `{command}`");
+            return Err(
+                Fault::new(Code::Unsupported, what).hint(format!("its commands: {}", known.join(", ")))
+            );
+        }
+        let output = loaded.command(arguments).await?;
+        let (text, bytes) = match String::from_utf8(output.stdout) {
+            Ok(text) => (Some(text), None),
+            Err(binary) => (None, Some(STANDARD.encode(binary.into_bytes()))),
+        };
+        Ok(json!({
+            "schema": "ccproxy.plugin-run/1",
+            "plugin": plugin,
+            "command": command,
+            "exit_code": output.exit_code,
+            "stdout": text,
+            "stdout_base64": bytes,
+        }))
+    }
+}
 
 /// Every plugin file and what became of it: `ccproxy.plugins/1`.
 pub fn plugins_document(registry: &Registry) -> Value {
@@ -33,6 +66,8 @@ pub fn plugin_document(entry: &Entry) -> Value {
         "presets": manifest.map(|manifest| &manifest.presets),
         "hosts": manifest.map(|manifest| &manifest.hosts),
         "events": manifest.map(|manifest| &manifest.events),
+        "commands": manifest.map(|manifest| &manifest.commands),
+        "paths": manifest.map(|manifest| &manifest.paths),
         "path": entry.path,
         "sha256": entry.sha256,
         "pinned_at": entry.pin.as_ref().map(|pin| &pin.pinned_at),

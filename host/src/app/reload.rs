@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError};
 use serde_json::{Value, json};
 
 use super::directory::outlet_defaults;
+use super::own_paths;
 use super::routes::{self, Described};
 use super::serve::{Serving, rules};
 use super::service_manager::Reloading;
@@ -105,6 +106,7 @@ impl App {
         let manifests = self.registry().manifests();
         let injected = manifests.values().flat_map(|manifest| manifest.injected_fields.iter().cloned());
         let table = routes::build(&config, &described, &outlets, &mut cell, &self.meters, injected)?;
+        let table = table.with_public(own_paths::public(manifests.values()));
         let rules = rules(&config, table)?;
         Ok(Next { config, outlets, rules, described, cells, stale })
     }

@@ -13,7 +13,7 @@ use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use rustix::event::{PollFd, PollFlags, Timespec};
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
 
@@ -28,6 +28,8 @@ const HELLO: Duration = Duration::from_secs(5);
 const WORK: Duration = Duration::from_secs(35);
 /// How often to see whether a host that was asked to end has ended.
 const LOOK: Duration = Duration::from_millis(50);
+/// A command of a plugin's own may take as long as any call of it: 65 s.
+const COMMAND: Duration = Duration::from_secs(70);
 /// More than a thousand connections' status; a socket that sends more is not our host.
 const MAX_ANSWER: usize = 16 * 1024 * 1024;
 
@@ -82,12 +84,18 @@ impl Host {
 
     /// Asks.
     pub(super) async fn get(&self, path: &str) -> Result<Value, CliError> {
-        self.call(Method::GET, path, None).await
+        self.call(Method::GET, path, None, WORK).await
     }
 
     /// Has something done.
     pub(super) async fn post(&self, path: &str, body: Value) -> Result<Value, CliError> {
-        self.call(Method::POST, path, Some(body)).await
+        self.call(Method::POST, path, Some(body), WORK).await
+    }
+
+    /// Has a plugin run a command of its own: its name, then its arguments.
+    pub(super) async fn run(&self, plugin: &Name, arguments: &[String]) -> Result<Value, CliError> {
+        let body = json!({ "arguments": arguments });
+        self.call(Method::POST, &format!("plugins/{plugin}/run"), Some(body), COMMAND).await
     }
 
     /// Has something done with a connection.
@@ -128,8 +136,14 @@ impl Host {
         }
     }
 
-    async fn call(&self, method: Method, path: &str, body: Option<Value>) -> Result<Value, CliError> {
-        within(WORK, &self.socket, async {
+    async fn call(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Value>,
+        limit: Duration,
+    ) -> Result<Value, CliError> {
+        within(limit, &self.socket, async {
             let answer = exchange(self.connect().await?, &self.socket, request(method, path, body)).await?;
             read(answer, &self.socket).await
         })

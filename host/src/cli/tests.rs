@@ -56,6 +56,8 @@ fn the_commands_are_those_of_the_interface() {
             "ccproxy plugin info",
             "ccproxy plugin verify",
             "ccproxy plugin trust",
+            "ccproxy plugin new",
+            "ccproxy plugin run",
             "ccproxy routes",
             "ccproxy env",
             "ccproxy run",

@@ -80,8 +80,14 @@ pub enum Verdict<'a> {
 
 impl Guard {
     /// Decides on a request head. The order is part of the interface: authority, origin, access, and
-    /// only then anything that depends on the path.
-    pub fn admit<'a>(&self, head: &RequestHead<'a>, via: &Via) -> Result<Verdict<'a>, Refusal> {
+    /// only then anything that depends on the path. `public` names the paths that need no access: asked
+    /// about strangers only, by the path as written, at our own names.
+    pub fn admit<'a>(
+        &self,
+        head: &RequestHead<'a>,
+        via: &Via,
+        public: impl Fn(&[u8]) -> bool,
+    ) -> Result<Verdict<'a>, Refusal> {
         check_size(head)?;
         let target = target::split(head.target)?;
         let authority = authority::of(head, target.authority)?;
@@ -95,7 +101,13 @@ impl Guard {
         }
         match (self.access, via.entry) {
             (Access::Open, _) | (_, Entry::SameUser) => {}
-            (Access::SameUser, Entry::Stranger) => return Err(Refusal::KeyRequired),
+            (Access::SameUser, Entry::Stranger) => {
+                // Elsewhere the same path would be a route's.
+                let own = addressee == Addressee::Host && via.dedicated.is_none();
+                if !(own && public(target.path)) {
+                    return Err(Refusal::KeyRequired);
+                }
+            }
         }
         // Methods are case-sensitive, but not to every server behind us.
         if [b"TRACE".as_slice(), b"CONNECT"].iter().any(|method| head.method.eq_ignore_ascii_case(method)) {

@@ -43,7 +43,7 @@ impl Raw {
             authority: None,
             fields: &fields,
         };
-        then(guard.admit(&head, via))
+        then(guard.admit(&head, via, |path| path == b"/_ccproxy/plugins/acme/hook"))
     }
 
     fn refusal(&self) -> Option<Refusal> {
@@ -185,6 +185,30 @@ fn a_stranger_needs_a_key_unless_the_door_is_open() {
     };
     assert_eq!(refusal(Access::SameUser), Some(Refusal::KeyRequired));
     assert_eq!(refusal(Access::Open), None);
+}
+
+#[test]
+fn a_stranger_may_ask_for_a_public_path_as_it_is_written_and_for_nothing_near_it() {
+    let stranger = Via { entry: Entry::Stranger, ..via() };
+    let refusal = |raw: Raw, via: &Via| raw.judge(&Guard::default(), via, |verdict| verdict.err());
+    assert_eq!(refusal(Raw::get("/_ccproxy/plugins/acme/hook?x=1"), &stranger), None);
+    for path in [
+        "/_ccproxy/plugins/acme/hook/",
+        "/_ccproxy/plugins/acme/./hook",
+        "/_ccproxy/plugins/acme/%68ook",
+        "/_ccproxy/plugins/acme/hook/../status",
+        "//_ccproxy/plugins/acme/hook",
+    ] {
+        assert_eq!(refusal(Raw::get(path), &stranger), Some(Refusal::KeyRequired), "{path}");
+    }
+    // At a route's own listener or name the same path is the route's.
+    let dedicated = Via { dedicated: Some("graph".parse().unwrap()), ..stranger.clone() };
+    assert_eq!(refusal(Raw::get("/_ccproxy/plugins/acme/hook"), &dedicated), Some(Refusal::KeyRequired));
+    let named = Raw::new("GET", "/_ccproxy/plugins/acme/hook").with("Host", "graph.localhost:8462");
+    assert_eq!(refusal(named, &stranger), Some(Refusal::KeyRequired));
+    // A web page and a foreign name are refused here as anywhere.
+    let page = Raw::get("/_ccproxy/plugins/acme/hook").with("Origin", "https://evil.example");
+    assert_eq!(refusal(page, &stranger), Some(Refusal::OriginNotAllowed));
 }
 
 #[test]

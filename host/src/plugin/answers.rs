@@ -12,6 +12,9 @@ use crate::model::Name;
 /// What a plugin may answer on a path of its own. Section 2 of the interface.
 const MAX_ANSWER: usize = 1 << 20;
 
+/// What a command may print: it travels in one answer of the admin socket.
+const MAX_OUTPUT: usize = 8 << 20;
+
 /// What a provider says of a connection before anything is acquired.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Description {
@@ -107,6 +110,14 @@ pub(super) fn description(said: abi::Description) -> Description {
         flows: said.flows.iter().filter_map(|flow| Flow::parse(flow)).collect(),
         needs_login: said.needs_login,
     }
+}
+
+pub(super) fn command_output(plugin: &Name, said: abi::CommandOutput) -> Result<CommandOutput, Fault> {
+    if said.stdout.len() > MAX_OUTPUT {
+        let what = format!("plugin `{plugin}` printed more than 8 MiB");
+        return Err(Fault::new(Code::InvalidResponse, what));
+    }
+    Ok(CommandOutput { stdout: said.stdout.into(), exit_code: said.exit_code })
 }
 
 pub(super) fn answer(plugin: &Name, said: abi::HttpResponse) -> Result<Answer, Fault> {

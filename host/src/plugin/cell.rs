@@ -93,12 +93,41 @@ impl Cell {
         self.health.trouble()
     }
 
-    /// Runs `job` on the cell. Dropping the future drops the job, at its next await.
+    /// Runs `job` on the cell. Dropping the future drops the job, at its next await. Repeated panics quarantine.
     pub(super) async fn call<T, F>(
         &self,
         what: &'static str,
         limit: Duration,
         job: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
+        self.run(what, limit, job, Panics::Count).await
+    }
+
+    /// The same for what anybody may send: a panic is that request's alone, or a stranger could have the plugin
+    /// quarantined and every connection with it.
+    pub(super) async fn call_of_a_stranger<T, F>(
+        &self,
+        what: &'static str,
+        limit: Duration,
+        job: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<T, Fault>
+    where
+        T: Send + 'static,
+        F: Future<Output = Result<T, Fault>> + Send + 'static,
+    {
+        self.run(what, limit, job, Panics::Forgive).await
+    }
+
+    async fn run<T, F>(
+        &self,
+        what: &'static str,
+        limit: Duration,
+        job: impl FnOnce() -> F + Send + 'static,
+        panics: Panics,
     ) -> Result<T, Fault>
     where
         T: Send + 'static,
@@ -124,7 +153,11 @@ impl Cell {
             Err(self.failed(format!("{why} (during `{what}`)")))
         });
         match &result {
-            Err(fault) if fault.code == Code::PluginFailed => self.health.panicked(&fault.message),
+            Err(fault) if fault.code == Code::PluginFailed => {
+                if panics == Panics::Count {
+                    self.health.panicked(&fault.message);
+                }
+            }
             Err(fault) if fault.code == Code::Timeout => {}
             Ok(_) | Err(_) => self.health.worked(),
         }
@@ -183,6 +216,13 @@ impl Cell {
     fn failed(&self, why: String) -> Fault {
         Fault::new(Code::PluginFailed, format!("plugin `{}` {why}", self.id))
     }
+}
+
+/// Whether a panic counts towards the quarantine.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Panics {
+    Count,
+    Forgive,
 }
 
 /// A task that does not outlive the interest in it.

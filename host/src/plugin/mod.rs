@@ -53,7 +53,7 @@ pub use provider::{Deadlines, LoginSteps, Plugin};
 pub use refusal::Refusal;
 pub use registry::{Registry, RegistryConfig};
 pub use rescan::Changed;
-pub use services::{Authenticated, Secrets, Services};
+pub use services::{Authenticated, Connections, Secrets, Services};
 pub use steps::NewGrant;
 pub use trust::{Pin, Trust};
 pub use watch::PluginWatch;

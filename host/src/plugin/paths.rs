@@ -6,8 +6,8 @@ use crate::fault::Fault;
 use crate::model::Name;
 
 impl Registry {
-    /// Has a plugin answer a request, or nothing if no plugin has this id and declares this path. A path
-    /// declared `public` is `local` still: whoever asks has passed the guard.
+    /// Has a plugin answer a request, or nothing if no plugin has this id and declares this path. Who may ask
+    /// is the guard's business, which knows the public ones.
     pub async fn answer(&self, id: &str, message: Message) -> Result<Option<Answer>, Fault> {
         let Ok(id) = id.parse::<Name>() else { return Ok(None) };
         let path = message.path_and_query.split('?').next().unwrap_or_default();

@@ -222,7 +222,16 @@ impl Plugin {
     /// Answers a path of its own, as the manifest declares.
     pub async fn handle(&self, message: Message) -> Result<Answer, Fault> {
         let request = answers::request(message);
-        let said = self.call("handle", move |provider| provider.handle(request)).await?;
+        let (provider, id) = (self.provider(), self.manifest.id.clone());
+        let said = self.cell.call_of_a_stranger("handle", self.deadlines.call, move || {
+            let said = provider.handle(request);
+            async move { flat(said.await).map_err(|error| codes::fault(&id, error)) }
+        });
+        let said = said.await.inspect_err(|fault| {
+            if fault.code == Code::PluginFailed && self.condition() == Condition::Serving {
+                self.report("handle", fault);
+            }
+        })?;
         answers::answer(self.id(), said)
     }
 
@@ -230,7 +239,7 @@ impl Plugin {
     pub async fn command(&self, arguments: Vec<String>) -> Result<CommandOutput, Fault> {
         let arguments = arguments.into_iter().map(Into::into).collect();
         let said = self.call("command", move |provider| provider.command(arguments)).await?;
-        Ok(CommandOutput { stdout: said.stdout.into(), exit_code: said.exit_code })
+        answers::command_output(self.id(), said)
     }
 
     /// Tells it an event, as its JSON document.
@@ -291,7 +300,7 @@ impl Plugin {
         T: Send + 'static,
         F: Future<Output = Result<T, abi::PluginError>> + Send + 'static,
     {
-        let provider = self.provider.clone().expect("the provider is taken only in drop");
+        let provider = self.provider();
         let id = self.manifest.id.clone();
         let before = self.condition();
         let outcome = self
@@ -308,6 +317,10 @@ impl Plugin {
             self.report(what, fault);
         }
         outcome
+    }
+
+    fn provider(&self) -> Arc<ProviderBox> {
+        self.provider.clone().expect("the provider is taken only in drop")
     }
 
     fn report(&self, what: &str, fault: &Fault) {

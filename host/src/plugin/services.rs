@@ -7,8 +7,9 @@ use abi_stable::erased_types::TD_Opaque;
 use abi_stable::std_types::RResult::{RErr, ROk};
 use abi_stable::std_types::{RArc, ROption, RStr, RString, RVec};
 use async_ffi::{FfiFuture, FutureExt as _};
-use ccproxy_plugin_abi::{self as abi, ApiFuture, HostApi, HostApiBox};
+use ccproxy_plugin_abi::{self as abi, ApiFuture, ApiResult, HostApi, HostApiBox};
 use futures_util::future::BoxFuture;
+use serde_json::Value;
 use tokio::sync::Semaphore;
 use tokio::task::JoinHandle;
 
@@ -25,7 +26,7 @@ use super::{credential, log};
 use crate::credential::Prepared;
 use crate::fault::{Code, Fault};
 use crate::hook::HookSink;
-use crate::model::{Connection, ConnectionId, Target, UnixMillis};
+use crate::model::{Connection, ConnectionId, Name, Target, UnixMillis};
 use crate::secret::Secret;
 use crate::upstream::Base;
 
@@ -56,12 +57,20 @@ pub trait Authenticated: Send + Sync {
     ) -> BoxFuture<'static, Result<Arc<Prepared>, Fault>>;
 }
 
+/// Which connections there are, for calls that are about none.
+pub trait Connections: Send + Sync {
+    /// Those of a provider, their settings typed by its schema.
+    fn of(&self, provider: &Name, schema: &Value) -> Vec<Connection>;
+}
+
 /// What the application gives for all plugins.
 pub struct Services {
     /// Where events go.
     pub hooks: Arc<dyn HookSink>,
     /// Who resolves secrets.
     pub secrets: Arc<dyn Secrets>,
+    /// Who knows the connections.
+    pub connections: Arc<dyn Connections>,
     /// How token calls leave.
     pub outbound: Outbound,
     /// Set once serving: a command without a host has none. Weak, because it knows the plugins.
@@ -77,6 +86,8 @@ struct Inner {
     cell: Way,
     services: Arc<Services>,
     lendings: Arc<Lendings>,
+    /// Of its settings. Known before the provider is made.
+    schema: OnceLock<Value>,
     tasks: Arc<Semaphore>,
     /// A plugin in a loop must not fill the disk ...
     records: Mutex<Budget>,
@@ -96,6 +107,7 @@ impl Lent {
             cell,
             services,
             lendings,
+            schema: OnceLock::new(),
             tasks: Arc::new(Semaphore::new(MAX_TASKS)),
             records: Mutex::new(Budget::new(1000, 200)),
             events: Mutex::new(Budget::new(100, 20)),
@@ -106,7 +118,12 @@ impl Lent {
         abi::HostApi_TO::from_ptr(RArc::new(self), TD_Opaque)
     }
 
-    fn id(&self) -> &crate::model::Name {
+    /// Says what its settings look like; once.
+    pub(super) fn knows(&self, schema: &Value) {
+        let _ = self.0.schema.set(schema.clone());
+    }
+
+    fn id(&self) -> &Name {
         &self.0.manifest.id
     }
 
@@ -151,8 +168,9 @@ impl Lent {
     ) -> Result<abi::HttpResponse, Fault> {
         let connection = self.0.lendings.returned(&reference)?;
         let authenticated = self.0.services.authenticated.get().and_then(Weak::upgrade);
-        let authenticated = authenticated
-            .ok_or_else(|| Fault::new(Code::Unsupported, "authenticated requests need a running host"))?;
+        let authenticated = authenticated.ok_or_else(|| {
+            Fault::new(Code::Unsupported, "authenticated requests need a running host").hint("ccproxy serve")
+        })?;
         let upstreams = authenticated.upstreams(&connection.id);
         let mut outgoing = Outgoing::parse(request, |url| {
             let origin = crate::upstream::Origin::of(url)
@@ -266,6 +284,15 @@ impl HostApi for Lent {
         request: abi::HttpRequest,
     ) -> ApiFuture<abi::HttpResponse> {
         self.serve(|lent| lent.call_as(connection, credential::target_of(target), request))
+    }
+
+    fn connections(&self) -> ApiResult<RVec<abi::ConnectionRef>> {
+        let services = &self.0.services;
+        let known = services.connections.of(self.id(), self.0.schema.get().unwrap_or(&Value::Null));
+        let lend = |connection: Connection| {
+            self.0.lendings.lend(&connection, services.secrets.token_override(&connection.id))
+        };
+        ROk(known.into_iter().map(lend).collect())
     }
 }
 

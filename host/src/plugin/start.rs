@@ -28,6 +28,7 @@ pub(super) async fn start(
     drop(candidate);
     let schema = flat(module.settings_schema()()).map_err(failed)?;
     let schema = settings_schema(&schema)?;
+    lent.knows(&schema);
     let provider = flat(module.create()(lent.into_box())).map_err(failed)?;
     flat(provider.start().await).map_err(failed)?;
     Ok((provider, schema))

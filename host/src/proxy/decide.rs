@@ -66,7 +66,7 @@ pub struct RequestPlan<'a> {
 impl Rules {
     /// Decides on a request head.
     pub fn decide<'a>(&self, head: &RequestHead<'a>, via: &Via) -> Decision<'a> {
-        let admitted = match self.guard.admit(head, via) {
+        let admitted = match self.guard.admit(head, via, |path| self.routes.is_public(path)) {
             Ok(Verdict::Enter(admitted)) => admitted,
             Ok(Verdict::Preflight(preflight)) => return Decision::Own(Own::Preflight(preflight)),
             Err(refusal) => return Decision::Refuse(refusal, None),

@@ -16,6 +16,7 @@ pub struct RouteTable {
     by_path: Vec<Arc<Route>>,
     by_name: Vec<Arc<Route>>,
     credential_fields: Vec<Box<[u8]>>,
+    public: BTreeSet<Box<[u8]>>,
 }
 
 /// Two written routes want one place.
@@ -101,7 +102,20 @@ impl RouteTable {
                 .collect::<BTreeSet<_>>()
                 .into_iter()
                 .collect(),
+            public: BTreeSet::new(),
         })
+    }
+
+    /// The same with paths that anybody may ask for, such as `/_ccproxy/plugins/acme/hook`.
+    #[must_use]
+    pub fn with_public(mut self, paths: impl IntoIterator<Item = String>) -> Self {
+        self.public = paths.into_iter().map(|path| path.into_bytes().into()).collect();
+        self
+    }
+
+    /// Whether anybody may ask for this path, as it is written.
+    pub fn is_public(&self, path: &[u8]) -> bool {
+        self.public.contains(path)
     }
 
     /// The routes that can be reached by path, in order of their paths.

@@ -28,13 +28,15 @@ pub trait HostApi: Send + Sync + 'static {
     /// Makes a request. The connection's CA, proxy and declared hosts apply; redirects are not followed.
     fn http(&self, connection: ROption<ConnectionRef>, request: HttpRequest) -> ApiFuture<HttpResponse>;
     /// Makes a request with the connection's own credential, to its declared upstreams only.
-    #[sabi(last_prefix_field)]
     fn http_as(
         &self,
         connection: ConnectionRef,
         target: Target,
         request: HttpRequest,
     ) -> ApiFuture<HttpResponse>;
+    /// The connections of this plugin's provider, for calls that are about none: commands, paths, events.
+    #[sabi(last_prefix_field)]
+    fn connections(&self) -> ApiResult<RVec<ConnectionRef>>;
 }
 
 /// The record of one connection under its lock, lent for one call.

@@ -57,10 +57,7 @@ impl<S> Connection<S> {
 
     /// As a person writes it: `name`, or `org/name` outside the org `global`.
     pub fn label(&self) -> String {
-        match self.org.as_str() {
-            "global" => self.name.clone(),
-            org => format!("{org}/{}", self.name),
-        }
+        label(&self.reference)
     }
 
     /// The token to use instead of the stored one (`CCPROXY_TOKEN__<CONNECTION>`).
@@ -91,6 +88,13 @@ impl<S> Connection<S> {
             host,
             reference,
         })
+    }
+}
+
+pub(crate) fn label(reference: &ConnectionRef) -> String {
+    match reference.org.as_str() {
+        "global" => reference.name.to_string(),
+        org => format!("{org}/{}", reference.name),
     }
 }
 

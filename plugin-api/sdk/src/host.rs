@@ -8,11 +8,13 @@ use ccproxy_plugin_abi::abi_stable::std_types::ROption;
 use ccproxy_plugin_abi::async_ffi::FutureExt as _;
 use ccproxy_plugin_abi::{ConnectionRef, HostApiBox, PluginEvent};
 
-use crate::error::Error;
+use crate::connection::Connection;
+use crate::error::{Error, ErrorCode};
 use crate::guard::guard_future;
 use crate::http::{Request, Response};
 use crate::manager::Target;
 use crate::time::UnixMillis;
+use serde::de::DeserializeOwned;
 
 /// Clock, timers, HTTP and events, lent by the host. Cheap to clone.
 #[derive(Clone)]
@@ -55,6 +57,36 @@ impl Host {
     pub fn emit(&self, name: &str, fields: &serde_json::Map<String, serde_json::Value>) {
         let fields_json = serde_json::to_string(fields).unwrap_or_default().into();
         self.0.emit(PluginEvent { connection: ROption::RNone, name: name.into(), fields_json });
+    }
+
+    /// The connections of this provider, with their settings: for commands, paths and events, which are about
+    /// none. Ask each time: settings change while the plugin runs.
+    ///
+    /// # Errors
+    /// Settings that do not parse, naming the connection.
+    pub fn connections<S: DeserializeOwned>(&self) -> Result<Vec<Connection<S>>, Error> {
+        let known = self.0.connections().into_result()?;
+        known.into_iter().map(|reference| Connection::parse(self.clone(), reference)).collect()
+    }
+
+    /// The connection of this provider that a person calls `name`, or `org/name` outside the org `global`.
+    ///
+    /// # Errors
+    /// None of this provider's connections is called so, or its settings do not parse.
+    pub fn connection<S: DeserializeOwned>(&self, name: &str) -> Result<Connection<S>, Error> {
+        let known = self.0.connections().into_result()?;
+        let labels: Vec<String> = known.iter().map(crate::connection::label).collect();
+        match known.into_iter().zip(&labels).find(|(_, label)| *label == name) {
+            Some((reference, _)) => Connection::parse(self.clone(), reference),
+            None => {
+                let hint = match labels.as_slice() {
+                    [] => format!("ccproxy auth login {name}"),
+                    labels => format!("known: {}", labels.join(", ")),
+                };
+                let what = format!("no connection of this provider is named `{name}`");
+                Err(Error::new(ErrorCode::NotLoggedIn, what).with_hint(hint))
+            }
+        }
     }
 
     pub(crate) async fn http_for(

@@ -60,10 +60,12 @@ fn prose(plugin: &Value) -> String {
         ("presets", "presets"),
         ("hosts", "reaches"),
         ("events", "hears"),
+        ("commands", "commands"),
+        ("paths", "answers"),
     ];
     let mut text = format!("{} ({})\n", cell(&plugin["name"]), cell(&plugin["id"]));
     for (member, label) in facts {
-        let value = cell(&plugin[member]);
+        let value = if member == "paths" { paths(&plugin[member]) } else { cell(&plugin[member]) };
         if value != "—" {
             text.push_str(&format!("  {label:9} {value}\n"));
         }
@@ -80,6 +82,15 @@ fn prose(plugin: &Value) -> String {
     text
 }
 
+/// The paths it answers, below `/_ccproxy/plugins/<id>/`.
+fn paths(paths: &Value) -> String {
+    let shown = |path: &Value| {
+        let access = if path["public"] == true { "public" } else { "local" };
+        Value::from(format!("{} ({access})", cell(&path["path"])))
+    };
+    cell(&paths.as_array().into_iter().flatten().map(shown).collect())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -88,7 +99,8 @@ mod tests {
     fn settings_are_listed_with_what_they_mean() {
         let text = prose(&json!({
             "id": "azure", "name": "Azure", "version": "1.0.0", "state": "available", "flows": ["browser"],
-            "presets": [], "reason": null,
+            "presets": [], "reason": null, "commands": ["whoami"],
+            "paths": [{"path": "hook", "public": true}, {"path": "status", "public": false}],
             "settings_schema": {"properties": {
                 "client_id": {"type": "string"},
                 "tenant": {"description": "Directory to log in to.\n\nMore."},
@@ -99,6 +111,8 @@ mod tests {
           version   1.0.0
           state     available
           flows     browser
+          commands  whoami
+          answers   hook (public),status (local)
           settings  client_id
                     tenant     Directory to log in to.
         ");

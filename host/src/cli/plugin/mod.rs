@@ -2,6 +2,8 @@
 
 mod info;
 mod list;
+mod new;
+mod run;
 mod trust;
 mod verify;
 
@@ -22,6 +24,8 @@ pub(super) enum PluginCommand {
     Info(info::InfoArgs),
     Verify(verify::VerifyArgs),
     Trust(trust::TrustArgs),
+    New(new::NewArgs),
+    Run(run::RunArgs),
 }
 
 pub(super) async fn run(command: PluginCommand, context: Context) -> Result<Exit, CliError> {
@@ -30,6 +34,8 @@ pub(super) async fn run(command: PluginCommand, context: Context) -> Result<Exit
         PluginCommand::Info(args) => info::run(args, context).await,
         PluginCommand::Verify(args) => verify::run(args, context),
         PluginCommand::Trust(args) => trust::run(args, context).await,
+        PluginCommand::New(args) => new::run(args, context),
+        PluginCommand::Run(args) => run::run(args, context).await,
     }
 }
 

@@ -14,7 +14,7 @@ use crate::fault::{Code, Fault};
 use crate::hook::{Event, HookSink, Kind};
 use crate::model::{Connection, ConnectionId, Name, Target};
 use crate::plugin::{
-    Deadlines, Limits, Outbound, Plugin, Registry, RegistryConfig, Secrets, Services, Trust,
+    Connections, Deadlines, Limits, Outbound, Plugin, Registry, RegistryConfig, Secrets, Services, Trust,
 };
 use crate::secret::Secret;
 use crate::vault::{GrantView, MemoryStore, Owner, Purpose, Vault};
@@ -87,6 +87,12 @@ impl Secrets for Known {
     }
 }
 
+impl Connections for Known {
+    fn of(&self, provider: &Name, _: &Value) -> Vec<Connection> {
+        vec![Connection { provider: provider.clone(), ..connection("work", json!({})) }]
+    }
+}
+
 pub(super) struct Bench {
     pub(super) home: TempDir,
     pub(super) heard: Arc<Heard>,
@@ -149,6 +155,7 @@ impl Bench {
         let services = Services {
             hooks: self.heard.clone(),
             secrets: Arc::new(Known(self.known.clone())),
+            connections: Arc::new(Known::default()),
             outbound: Outbound::default(),
             authenticated: OnceLock::new(),
         };

@@ -20,7 +20,7 @@ use crate::host::Host;
 use crate::http::{Request, Response};
 use crate::login::{Flow, LoginRequest};
 use crate::manager::{Account, Credential, Reason, Revocation, Target, TokenSnapshot};
-use crate::provider::Provider;
+use crate::provider::{CommandOutput, Provider};
 use crate::secret::Secret;
 use crate::time::UnixMillis;
 
@@ -58,6 +58,7 @@ impl Bench {
         let shared = Arc::new(Shared::default());
         let host = abi::HostApi_TO::from_ptr(RArc::new(FakeHost(Arc::clone(&shared))), TD_Opaque);
         let provider = crate::glue::wrap::<P>(Host(Arc::new(host))).expect("the provider can be created");
+        shared.state().connection = Some(reference(&settings, None));
         Self { provider, shared, settings, token_override: None }
     }
 
@@ -79,12 +80,14 @@ impl Bench {
     #[must_use]
     pub fn with_token_override(mut self, token: &str) -> Self {
         self.token_override = Some(Secret::new(token));
+        self.shared.state().connection = Some(self.connection());
         self
     }
 
     /// Replaces the settings, as an edited file would.
     pub fn set_settings(&mut self, settings: Value) {
         self.settings = settings;
+        self.shared.state().connection = Some(self.connection());
     }
 
     /// The bench's clock.
@@ -239,6 +242,33 @@ impl Bench {
     pub async fn logout(&self, revoke: bool) -> Result<Revocation, Error> {
         let outcome = self.provider.logout(self.txn(), self.connection(), revoke).await.into_result()?;
         Ok(Revocation { revoked: outcome.revoked, message: outcome.message.into() })
+    }
+
+    /// Asks a path of the provider's own: path and query in the request's `url`, as the manifest writes it.
+    pub async fn handle(&self, request: Request) -> Result<Response, Error> {
+        let response = self.provider.handle(request.into_abi()).await;
+        Ok(Response::from_abi(response.into_result()?))
+    }
+
+    /// Runs a command of the provider's own: its name, then its arguments.
+    pub async fn command(&self, arguments: &[&str]) -> Result<CommandOutput, Error> {
+        let arguments = arguments.iter().map(|argument| (*argument).into()).collect();
+        let output = self.provider.command(arguments).await.into_result()?;
+        Ok(CommandOutput { stdout: output.stdout.into(), exit_code: output.exit_code })
+    }
+
+    /// Tells the provider an event.
+    pub async fn hear(&self, event: &Value) -> Result<(), Error> {
+        self.provider.on_event(event.to_string().into()).await.into_result().map_err(Error::from)
+    }
+
+    /// What the provider emitted: the name of each event, and its fields.
+    pub fn emitted(&self) -> Vec<(String, Value)> {
+        let emitted = &self.shared.state().emitted;
+        emitted
+            .iter()
+            .map(|(name, fields)| (name.clone(), serde_json::from_str(fields).unwrap_or_default()))
+            .collect()
     }
 
     async fn login_continue(&self, step: &BenchStep, kind: u32, data: &str) -> Result<BenchStep, Error> {

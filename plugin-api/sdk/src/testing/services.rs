@@ -27,6 +27,10 @@ pub(super) struct State {
     pub generation: u64,
     pub fail_writes: bool,
     pub http: Option<Answer>,
+    /// What [`crate::Host::connections`] tells.
+    pub connection: Option<ConnectionRef>,
+    /// What the provider emitted: name and fields.
+    pub emitted: Vec<(String, String)>,
 }
 
 impl Default for State {
@@ -39,6 +43,8 @@ impl Default for State {
             generation: 0,
             fail_writes: false,
             http: None,
+            connection: None,
+            emitted: Vec::new(),
         }
     }
 }
@@ -86,7 +92,9 @@ impl HostApi for FakeHost {
         let _ = task.as_mut().poll(&mut std::task::Context::from_waker(std::task::Waker::noop()));
     }
 
-    fn emit(&self, _: abi::PluginEvent) {}
+    fn emit(&self, event: abi::PluginEvent) {
+        self.0.state().emitted.push((event.name.into(), event.fields_json.into()));
+    }
 
     fn secret(&self, _: ConnectionRef, name: RString) -> ApiFuture<RVec<u8>> {
         let secret = self.0.state().secrets.get(name.as_str()).cloned();
@@ -119,6 +127,10 @@ impl HostApi for FakeHost {
         request: abi::HttpRequest,
     ) -> ApiFuture<abi::HttpResponse> {
         self.http(ROption::RNone, request)
+    }
+
+    fn connections(&self) -> ApiResult<RVec<ConnectionRef>> {
+        ROk(self.0.state().connection.iter().cloned().collect())
     }
 }
 
