@@ -26,6 +26,7 @@ use super::safety::Stamp;
 use super::said::Said;
 use super::services::Services;
 use super::trust::{Pins, Trust};
+use super::watch::{self, Stamps};
 use crate::credential::Issuer;
 use crate::fault::{Code, Fault};
 use crate::hook::Kind;
@@ -65,6 +66,8 @@ pub struct Registry {
     images: Arc<Images>,
     state: Mutex<State>,
     pub(super) said: Said,
+    /// The files as they were before they were first looked at.
+    pub(super) looked_at: Stamps,
     /// Told the kinds of event that plugins want.
     tune: OnceLock<Box<dyn Fn(u64) + Send + Sync>>,
 }
@@ -113,6 +116,7 @@ impl Registry {
         image::sweep(&config.scratch);
         let places = discover::places(&config.dirs, config.executable.as_deref());
         let pins = Pins::new(config.lock.clone());
+        let looked_at = watch::objects(&places);
         let state = State { found: discover::discover(&places, &Known::new()), ..State::default() };
         Arc::new(Self {
             images: Arc::new(Images::new(config.limits.images)),
@@ -122,6 +126,7 @@ impl Registry {
             services: Arc::new(services),
             state: Mutex::new(state),
             said: Said::default(),
+            looked_at,
             tune: OnceLock::new(),
         })
     }

@@ -15,6 +15,7 @@ use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
+use super::discover::Place;
 use super::registry::Registry;
 use super::rescan::Changed;
 use super::safety::Stamp;
@@ -32,12 +33,14 @@ const RECHECK: Duration = Duration::from_secs(30);
 const WRITER_GONE: Duration = Duration::from_secs(30);
 
 /// Every file that matters.
-type Stamps = BTreeMap<PathBuf, Stamp>;
+pub(super) type Stamps = BTreeMap<PathBuf, Stamp>;
 
 /// Watches for as long as it lives.
 pub struct PluginWatch {
     registry: Arc<Registry>,
     seen: Stamps,
+    /// Whether there was a look since it began.
+    looked: bool,
     broken: BTreeSet<Name>,
     writers: Arc<Writers>,
     notices: mpsc::Receiver<()>,
@@ -58,10 +61,19 @@ impl PluginWatch {
             tracing::warn!(%error, "changes of plugin files are noticed late: the system gives no notices");
         });
         let broken = registry.broken();
-        let mut watch =
-            Self { seen: Stamps::new(), registry, broken, writers, notices, watcher: watcher.ok() };
+        let mut watch = Self {
+            seen: Stamps::new(),
+            looked: false,
+            registry,
+            broken,
+            writers,
+            notices,
+            watcher: watcher.ok(),
+        };
         watch.observe();
-        watch.seen = stamps(&watch.registry);
+        // What came since plugins were looked for has no notice any more: the first look finds it.
+        watch.seen = watch.registry.looked_at.clone();
+        watch.seen.extend(stamp(watch.registry.pins.path().to_owned()));
         watch
     }
 
@@ -69,10 +81,13 @@ impl PluginWatch {
     /// again. Ask again for the next change.
     pub async fn changed(&mut self) -> Changed {
         loop {
-            // Without a watcher the channel is closed at once.
-            if timeout(RECHECK, self.notices.recv()).await == Ok(None) {
-                sleep(RECHECK).await;
+            if self.looked {
+                // Without a watcher the channel is closed at once.
+                if timeout(RECHECK, self.notices.recv()).await == Ok(None) {
+                    sleep(RECHECK).await;
+                }
             }
+            self.looked = true;
             self.settle().await;
             if let Some(changed) = self.look().await {
                 return changed;
@@ -207,8 +222,18 @@ fn is_object(path: &Path) -> bool {
 }
 
 fn stamps(registry: &Registry) -> Stamps {
-    let files = registry.directories().into_iter().filter_map(|directory| std::fs::read_dir(directory).ok());
+    let mut all = objects(&registry.places);
+    all.extend(stamp(registry.pins.path().to_owned()));
+    all
+}
+
+/// The plugin files there are.
+pub(super) fn objects(places: &[Place]) -> Stamps {
+    let files = places.iter().filter_map(|place| std::fs::read_dir(&place.directory).ok());
     let objects = files.flatten().flatten().map(|entry| entry.path()).filter(|path| is_object(path));
-    let stamp = |path: PathBuf| Some((absolute(&path), Stamp::at(&path)?));
-    objects.chain([registry.pins.path().to_owned()]).filter_map(stamp).collect()
+    objects.filter_map(stamp).collect()
+}
+
+fn stamp(path: PathBuf) -> Option<(PathBuf, Stamp)> {
+    Some((absolute(&path), Stamp::at(&path)?))
 }

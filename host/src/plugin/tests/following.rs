@@ -100,6 +100,17 @@ async fn a_plugin_that_comes_later_is_loaded_also_in_a_directory_that_was_not_th
 }
 
 #[tokio::test]
+async fn a_plugin_that_comes_before_the_watch_begins_is_not_overlooked() {
+    let bench = Bench::new();
+    let registry = bench.registry();
+    registry.load_all().await;
+    fs::copy(faulty_so(), bench.dir().join("faulty.so")).unwrap();
+    let mut watch = registry.watch();
+    assert_eq!(changed(&mut watch).await, Changed::from([faulty()]));
+    assert_eq!(registry.entries()[0].state, PluginState::Loaded);
+}
+
+#[tokio::test]
 async fn a_plugin_whose_file_is_gone_ends_and_one_put_back_serves_again() {
     let bench = Bench::with_faulty();
     let registry = bench.registry();
