@@ -151,7 +151,7 @@ async fn dropped_beside_a_running_host_it_logs_in_serves_and_does_all_that_it_de
     let answer = Call::get(&host.url("/acme/strict/who")).send().await;
     assert_eq!(answer.status, 200, "{}", answer.text());
     let told = home.ccproxy(&["auth", "status", "acme", "--json"]).await.expect_success().json();
-    assert_eq!(told["connections"][0]["account"]["display_name"], "alice@example.com");
+    assert_eq!(told["connections"][0]["account"]["display_name"], "alice@example.test");
 
     // A command asks the upstream with a credential that neither it nor the plugin sees.
     let got = home.ccproxy(&["plugin", "run", "acme", "get", "/strict/me"]).await.expect_success().json();
