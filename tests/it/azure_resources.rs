@@ -120,6 +120,10 @@ async fn a_resource_that_nobody_agreed_to_says_which_login_asks_for_it() {
     let hint = refused.json()["hint"].as_str().unwrap().to_owned();
     assert!(hint.contains(&format!("ccproxy auth login azure --force --scopes {vault}")), "{hint}");
     assert!(hint.contains("/organizations/adminconsent?client_id=az-public"), "{hint}");
+    // Graph is another matter: it is asked for now for the first time, and serves.
+    assert_eq!(status(&contoso.home, "azure").await["state"], "ok");
+    let graph = Call::get(&host.url("/azure/me")).send().await;
+    assert_eq!(graph.json()["token_state"], json!("valid"), "{}", graph.text());
 
     contoso.login("alice", &["--force", "--scopes", vault]).await.expect_success();
     let served = Call::get(&host.url("/vault/secrets")).send().await;

@@ -70,7 +70,7 @@ impl Keeper {
         let (after, wrote) = (txn.generation(), txn.generation() != before);
 
         // What is said of the grant is written under the lock that the answer was got under.
-        let saying = standing::saying(&txn, &answer, order, wrote, self.clock.now());
+        let saying = standing::saying(&txn, &key.target, &answer, order, wrote, self.clock.now());
         let noted = tokio::task::spawn_blocking(move || saying.write(lease)).await;
         if let Ok(Err(fault)) = noted {
             tracing::warn!(connection = %key.connection, %fault, "the state of the grant could not be noted");

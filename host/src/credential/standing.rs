@@ -9,7 +9,7 @@ use super::book::Order;
 use super::{Prepared, Reason};
 use crate::fault::{Code, Fault};
 use crate::hook::{Event, HookSink, Kind};
-use crate::model::{Connection, UnixMillis};
+use crate::model::{Connection, Target, UnixMillis};
 use crate::vault::{Envelope, LastRefresh, Lease, Problem, State, Transaction};
 
 /// What a plugin call came to.
@@ -45,6 +45,7 @@ impl Saying {
 
 pub(super) fn saying(
     txn: &Transaction,
+    target: &Target,
     answer: &Answer,
     order: Order,
     wrote: bool,
@@ -60,17 +61,17 @@ pub(super) fn saying(
         Answer::Unchanged(..) => None,
         Answer::Failed(fault) => {
             let attempt = LastRefresh::new(now, fault.code.as_str());
-            Some((after(&record, fault, order), Some(fault.into()), Some(attempt)))
+            Some((after(&record, target, fault, order), Some(fault.into()), Some(attempt)))
         }
     })
 }
 
-/// The state of a grant after a failure.
-fn after(record: &Envelope, fault: &Fault, order: Order) -> State {
+/// The state of a grant after a failure to get a credential for `target`.
+fn after(record: &Envelope, target: &Target, fault: &Fault, order: Order) -> State {
     match fault.code {
         Code::NotLoggedIn | Code::ReauthRequired | Code::TokenExpired => State::ReauthRequired,
-        // A login that serves other targets is not dead because one of them is refused.
-        Code::ConsentRequired | Code::AccessDenied if record.credentials.len() <= 1 => State::ReauthRequired,
+        // A login that serves another target is not dead because this one is refused.
+        Code::ConsentRequired | Code::AccessDenied if serves_only(record, target) => State::ReauthRequired,
         code if code.is_transient() && matches!(order.reason, Reason::Scheduled | Reason::Missing) => {
             if record.state == State::Ok {
                 State::Expiring
@@ -80,6 +81,12 @@ fn after(record: &Envelope, fault: &Fault, order: Order) -> State {
         }
         _ => record.state,
     }
+}
+
+/// Whether the grant has a token for no other target. A target that was never served is not in it.
+fn serves_only(record: &Envelope, target: &Target) -> bool {
+    let target = target.to_string();
+    record.credentials.iter().all(|credential| credential.target == target)
 }
 
 /// Emits the step that this transaction took, if it took one.

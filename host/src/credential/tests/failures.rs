@@ -133,6 +133,27 @@ async fn a_target_that_is_refused_leaves_the_others_alone() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_first_request_that_is_refused_leaves_the_only_target_alone() {
+    for code in [Code::ConsentRequired, Code::AccessDenied] {
+        let host = Host::alone();
+        let (good, bad) = (host.cell_for("azure", scope("good")), host.cell_for("azure", scope("bad")));
+        host.log_in("azure").await;
+        host.request(&good).await.unwrap();
+        host.provider.fail(Some(Fault::new(code, "AADSTS65001")));
+        assert_eq!(host.request(&bad).await.unwrap_err().code, code);
+        host.provider.fail(None);
+        assert_eq!(state(&host), State::Ok);
+        sleep(HOUR * 2).await;
+        assert!(host.request(&good).await.is_ok());
+
+        // The target that it does serve: nothing is left of it.
+        host.provider.fail(Some(Fault::new(code, "AADSTS65001")));
+        host.get(&good, Reason::Forced).await.unwrap_err();
+        assert_eq!(state(&host), State::ReauthRequired);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_refusal_that_settings_can_cure_stands_until_they_change() {
     let host = Host::alone();
     let cell = host.cell("azure");
