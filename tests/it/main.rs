@@ -16,6 +16,7 @@ mod cli_create;
 mod cli_json;
 mod cli_rename;
 mod cli_run;
+mod cli_shell;
 mod client_anthropic;
 mod client_curl;
 mod client_gh;

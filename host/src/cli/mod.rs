@@ -5,6 +5,7 @@
 
 mod auth;
 mod client;
+mod completions;
 mod config;
 mod context;
 mod env;
@@ -90,6 +91,7 @@ enum Command {
     Config(config::ConfigCommand),
     #[command(subcommand)]
     Hooks(hooks_tail::HooksCommand),
+    Completions(completions::CompletionsArgs),
     Version(version::VersionArgs),
 }
 
@@ -175,6 +177,7 @@ async fn dispatch(
         Command::Run(args) => run::run(args, context).await,
         Command::Config(command) => config::run(command, context).await,
         Command::Hooks(command) => hooks_tail::run(command, context).await,
+        Command::Completions(args) => completions::run(args, context),
         Command::Version(args) => version::run(args, context),
     }
 }

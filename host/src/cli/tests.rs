@@ -66,6 +66,7 @@ fn the_commands_are_those_of_the_interface() {
             "ccproxy config show",
             "ccproxy hooks",
             "ccproxy hooks tail",
+            "ccproxy completions",
             "ccproxy version",
         ]
     );
