@@ -25,7 +25,7 @@ pub struct Settings {
     pub access_type: AccessType,
     /// One base URL for all endpoints, in place of Google's hosts
     pub authority: Option<String>,
-    /// Base URL behind the route; https://www.googleapis.com unless set
+    /// Base URL behind the route; `https://www.googleapis.com` unless set
     pub upstream: Option<String>,
     /// Endpoints written by hand
     #[serde(flatten)]

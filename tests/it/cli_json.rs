@@ -160,9 +160,10 @@ async fn the_variables_of_a_tool() {
     assert_eq!(told.json_error()["code"], json!("not_found"), "no variable points a tool at it");
 }
 
-const PLUGIN: [&str; 21] = [
+const PLUGIN: [&str; 23] = [
     "abi",
     "broken_since",
+    "commands",
     "description",
     "events",
     "events_dropped",
@@ -172,6 +173,7 @@ const PLUGIN: [&str; 21] = [
     "id",
     "name",
     "path",
+    "paths",
     "pinned_at",
     "presets",
     "reason",
@@ -192,7 +194,7 @@ async fn the_plugins() {
     assert_eq!((members(&told), &told["schema"]), (shape, &json!("ccproxy.plugins/1")));
     assert_eq!(told["images"], json!({ "mapped": 0, "limit": 128, "alarm": false }));
     let plugins = told["plugins"].as_array().unwrap();
-    for id in ["api-key", "github", "google", "oidc"] {
+    for id in ["api-key", "azure", "github", "google", "oidc"] {
         let plugin = plugins.iter().find(|plugin| plugin["id"] == json!(id)).unwrap();
         assert_eq!(members(plugin), PLUGIN, "{id}");
         assert_eq!(plugin["reason"], Value::Null, "{plugin}");
