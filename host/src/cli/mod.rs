@@ -12,6 +12,7 @@ mod env;
 mod error;
 mod hooks_tail;
 mod logging;
+mod man;
 mod output;
 mod parse;
 mod plugin;
@@ -92,6 +93,7 @@ enum Command {
     #[command(subcommand)]
     Hooks(hooks_tail::HooksCommand),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
     Version(version::VersionArgs),
 }
 
@@ -178,6 +180,7 @@ async fn dispatch(
         Command::Config(command) => config::run(command, context).await,
         Command::Hooks(command) => hooks_tail::run(command, context).await,
         Command::Completions(args) => completions::run(args, context),
+        Command::Man(args) => man::run(args, context),
         Command::Version(args) => version::run(args, context),
     }
 }

@@ -67,6 +67,7 @@ fn the_commands_are_those_of_the_interface() {
             "ccproxy hooks",
             "ccproxy hooks tail",
             "ccproxy completions",
+            "ccproxy man",
             "ccproxy version",
         ]
     );
