@@ -5,6 +5,7 @@
 //! token is asked for, `manager` which token and how it is renewed; `identity` says whose it is,
 //! `refusals` reads Entra's errors, `advice` says what a person must do.
 
+mod admin_consent;
 mod advice;
 mod identity;
 mod manager;
@@ -89,6 +90,9 @@ impl Provider for Azure {
         };
         let client = login_client(connection, &directory).await?;
         match request.flow {
+            Flow::Browser | Flow::Paste if connection.settings.admin_consent => {
+                admin_consent::begin(&directory, &client.client_id, &request, &scopes)
+            }
             Flow::Browser | Flow::Paste => {
                 client.begin_code(&request, &person_request(connection, &request, &scopes))
             }
@@ -116,6 +120,11 @@ impl Provider for Azure {
         let flow = if matches!(input, LoginInput::Poll) { Flow::Device } else { Flow::Browser };
         let directory = Directory::of(&connection.settings)?;
         let client = login_client(connection, &directory).await?;
+        if let Some(asked) = admin_consent::Asked::load(&state) {
+            asked.read(&input.into_redirect()?, &client, connection, &directory)?;
+            let request = asked.login();
+            return client.begin_code(&request, &person_request(connection, &request, &asked.scopes));
+        }
         let progress = client.resume_login(connection, &state, input).await;
         match progress.map_err(|error| advice::try_another_flow(error, flow))? {
             Progress::Step(step) => Ok(step),

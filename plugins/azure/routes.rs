@@ -160,9 +160,32 @@ impl Directory {
         Some(Url::parse(&self.upstream).ok()?.origin().ascii_serialization())
     }
 
-    /// The page on which an administrator consents for the whole tenant.
+    /// The page on which an administrator consents for the whole tenant to all that was registered.
     pub(crate) fn admin_consent(&self, client_id: &str) -> Result<Url, Error> {
-        let page = format!("{}/{}/adminconsent", self.authority, self.tenant.as_str());
+        self.consent_page(self.tenant.as_str(), "adminconsent", client_id)
+    }
+
+    /// The page on which an administrator consents to scopes, which then has a redirect of its own.
+    ///
+    /// # Errors
+    /// A tenant without administrators.
+    pub(crate) fn admin_consent_of_scopes(&self, client_id: &str) -> Result<Url, Error> {
+        let tenant = match &self.tenant {
+            // Whoever can agree is of an organization.
+            Tenant::Common => "organizations",
+            Tenant::Consumers => {
+                return Err(Error::invalid_config(
+                    "`admin_consent` needs an organization, and `tenant` is `consumers`",
+                )
+                .with_hint("personal accounts have no administrator: leave `admin_consent` out"));
+            }
+            tenant => tenant.as_str(),
+        };
+        self.consent_page(tenant, "v2.0/adminconsent", client_id)
+    }
+
+    fn consent_page(&self, tenant: &str, place: &str, client_id: &str) -> Result<Url, Error> {
+        let page = format!("{}/{tenant}/{place}", self.authority);
         let mut url = Url::parse(&page)
             .map_err(|error| Error::invalid_config(format!("`authority` has no pages: {error}")))?;
         url.query_pairs_mut().append_pair("client_id", client_id);

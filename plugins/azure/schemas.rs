@@ -31,6 +31,9 @@ pub struct Settings {
     pub client_auth: ClientAuth,
     /// What the login page must ask for, whoever is signed in there
     pub prompt: Option<Prompt>,
+    /// Let an administrator consent for the whole tenant first, in a browser or paste login
+    #[serde(default)]
+    pub admin_consent: bool,
     /// Endpoints written by hand
     #[serde(flatten)]
     pub endpoints: EndpointSettings,

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use ccproxy_tests::contoso::{Contoso, RESOURCES};
 use ccproxy_tests::http_client::Call;
-use ccproxy_tests::login::status;
+use ccproxy_tests::login::{BrowserLogin, status};
 use ccproxy_tests::program::Host;
 use ccproxy_tests::sandbox::{Entry, Fingerprint};
 use pretty_assertions::assert_eq;
@@ -100,6 +100,50 @@ async fn short_lives_that_are_texts_are_renewed_ahead_of_their_end() {
     }
     assert!(!refreshes(&contoso).is_empty());
     assert_eq!(contoso.sandbox.requests().with_state(ccproxy_tests::sandbox::TokenState::Expired), 0);
+}
+
+#[tokio::test]
+async fn an_administrator_agrees_first_and_the_same_tab_logs_in() {
+    let contoso = Contoso::fresh_machine().await;
+    contoso.configure(
+        "client_id = \"az-public\"\nadmin_consent = true\nscopes = [\"https://graph.microsoft.com/.default\"]",
+        &format!(
+            "[routes.vault]\nconnection = \"azure\"\nupstream = \"{}\"\n\
+             scopes = [\"https://vault.azure.net/.default\"]\n",
+            contoso.sandbox.upstream()
+        ),
+    );
+    let host = contoso.home.serve().await;
+    let login = BrowserLogin::start(&contoso.home, &["azure"]).await;
+    assert!(login.url.contains("/azure/organizations/v2.0/adminconsent?"), "{}", login.url);
+    let back = contoso.sandbox.approve(&login.url, "admin").await;
+    let next = Call::get(back.as_str()).send().await;
+    assert_eq!(next.status, 303, "{}", next.text());
+    let page = next.header("location");
+    assert!(page.contains("/azure/organizations/oauth2/v2.0/authorize?"), "{page}");
+    let back = contoso.sandbox.approve(page, "alice").await;
+    assert_eq!(Call::get(back.as_str()).send().await.status, 200);
+    login.finish().await.expect_success();
+    // Agreed for everybody, so alice was asked for nothing.
+    for route in ["azure", "vault"] {
+        let served = Call::get(&host.url(&format!("/{route}/things"))).send().await;
+        assert_eq!(served.json()["token_state"], json!("valid"), "{route}: {}", served.text());
+    }
+}
+
+#[tokio::test]
+async fn an_administrator_who_declines_is_told_in_the_tab_and_at_the_terminal() {
+    let contoso =
+        Contoso::new("admin_consent = true\nscopes = [\"https://graph.microsoft.com/.default\"]").await;
+    let login = BrowserLogin::start(&contoso.home, &["azure"]).await;
+    let answer = Call::get(&format!("{}&sandbox_deny=1", login.url)).send().await;
+    let tab = Call::get(answer.header("location")).send().await;
+    assert!(tab.text().contains("AADSTS65004: User declined to consent."), "{}", tab.text());
+    let error = login.finish().await.expect_code(4).json_error();
+    assert_eq!(error["code"], "access_denied");
+    assert!(error["hint"].as_str().unwrap().contains("an administrator has to agree"), "{error}");
+    assert!(!error.to_string().contains("Trace ID"), "{error}");
+    assert!(!contoso.home.credential("azure").exists());
 }
 
 #[tokio::test]

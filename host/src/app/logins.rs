@@ -211,7 +211,7 @@ impl Client for Polled {
 impl Person for Polled {
     fn show(&mut self, notice: Notice<'_>) {
         match notice {
-            Notice::OpenUrl { url, redirect_uri } => {
+            Notice::OpenUrl { url, redirect_uri, .. } => {
                 self.login.step("open_url", json!({ "url": url, "redirect_uri": redirect_uri }));
             }
             Notice::UserCode(code) => self.login.step(

@@ -43,6 +43,8 @@ pub enum Notice<'a> {
         url: &'a str,
         /// Where the browser comes back to.
         redirect_uri: &'a str,
+        /// The browser waits after an earlier page of this login, and is sent there.
+        sent: bool,
     },
     /// Enter this code there.
     UserCode(&'a UserCode),
@@ -191,7 +193,11 @@ impl<S: Steps> Run<'_, S> {
         let Some(redirect) = &mut self.redirect else {
             return Err(Fault::new(Code::PluginFailed, "the plugin wants a browser in a flow without one"));
         };
-        self.person.show(Notice::OpenUrl { url, redirect_uri: redirect.uri() });
+        let waiting = self.tab.take();
+        self.person.show(Notice::OpenUrl { url, redirect_uri: redirect.uri(), sent: waiting.is_some() });
+        if let Some(tab) = waiting {
+            tab.show(Outcome::GoOn { url: url.to_owned() }).await;
+        }
         let mut typing = true;
         loop {
             tokio::select! {
@@ -330,6 +336,22 @@ mod tests {
         assert_eq!(finished.done, "record");
         assert_eq!(terminal.shown, ["open https://id.example/a", "not the redirect", "returned"]);
         assert_eq!(*script.inputs.lock().unwrap(), ["begin browser", "S redirect code=c&state=x"]);
+    }
+
+    #[tokio::test]
+    async fn a_login_of_two_pages_shows_the_second_to_whoever_pastes() {
+        let script = Script::new(vec![
+            Ok(Step::OpenUrl { url: "https://id.example/a".into(), state: state() }),
+            Ok(Step::OpenUrl { url: "https://id.example/b".into(), state: state() }),
+            Ok(Step::Done("record".into())),
+        ]);
+        let line = |query: &str| format!("http://127.0.0.1:1/callback?{query}&state=x");
+        let mut terminal = Terminal { lines: vec![line("page=1"), line("code=c")], ..Terminal::default() };
+        drive(&script, terms(Flow::Paste), &mut terminal).await.unwrap();
+        let pages = ["open https://id.example/a", "returned", "open https://id.example/b", "returned"];
+        assert_eq!(terminal.shown, pages);
+        let inputs = ["begin paste", "S redirect page=1&state=x", "S redirect code=c&state=x"];
+        assert_eq!(*script.inputs.lock().unwrap(), inputs);
     }
 
     #[tokio::test(start_paused = true)]

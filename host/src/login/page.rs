@@ -14,6 +14,11 @@ pub enum Outcome {
         /// Whose account.
         account: String,
     },
+    /// The login goes on at another page.
+    GoOn {
+        /// Which.
+        url: String,
+    },
     /// Nothing was saved.
     Failed {
         /// Why.
@@ -24,6 +29,7 @@ pub enum Outcome {
 /// The result page.
 pub fn result(outcome: &Outcome) -> Response<Full<Bytes>> {
     let (status, title, text) = match outcome {
+        Outcome::GoOn { url } => return go_on(url),
         Outcome::LoggedIn { connection, account } => (
             StatusCode::OK,
             "Logged in",
@@ -40,6 +46,18 @@ pub fn result(outcome: &Outcome) -> Response<Full<Bytes>> {
         ),
     };
     html(status, title, &text)
+}
+
+/// Sends the browser to the next page of the login.
+fn go_on(url: &str) -> Response<Full<Bytes>> {
+    let mut response = html(StatusCode::SEE_OTHER, "ccproxy", "The login goes on.");
+    match http::HeaderValue::from_str(url) {
+        Ok(location) => {
+            response.headers_mut().insert(header::LOCATION, location);
+            response
+        }
+        Err(_) => plain(StatusCode::BAD_GATEWAY, "the next page of this login is no URL"),
+    }
 }
 
 /// A short answer to somebody who is not the login's browser.

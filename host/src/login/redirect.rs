@@ -329,6 +329,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_browser_is_sent_to_the_next_page_and_comes_back_once_more() {
+        let mut redirect = Redirect::listen(None, "s1").await.unwrap();
+        for page in ["https://id.example/b?x=1", "https://id.example/c"] {
+            let port = Url::parse(redirect.uri()).unwrap().port().unwrap();
+            let browser = tokio::spawn(async move {
+                let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+                let head = format!("GET /callback?state=s1 HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\n\r\n");
+                stream.write_all(head.as_bytes()).await.unwrap();
+                let mut reply = String::new();
+                stream.read_to_string(&mut reply).await.unwrap();
+                reply
+            });
+            redirect.arrival().await.tab.show(page::Outcome::GoOn { url: page.into() }).await;
+            let reply = browser.await.unwrap();
+            assert!(reply.starts_with("HTTP/1.1 303"), "{reply}");
+            assert!(reply.contains(&format!("location: {page}\r\n")), "{reply}");
+        }
+    }
+
+    #[tokio::test]
     async fn strangers_are_turned_away_and_the_login_waits_on() {
         let redirect = Redirect::listen(None, "s1").await.unwrap();
         for (head, status) in [

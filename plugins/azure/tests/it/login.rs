@@ -7,7 +7,8 @@ use pretty_assertions::assert_eq;
 use serde_json::json;
 
 use crate::entra::{
-    ARM, Entra, GRAPH, OPENID, REDIRECT, STATE, bearer, id_token, parameters, refusal, scopes, with_form,
+    ARM, Entra, GRAPH, OPENID, REDIRECT, STATE, TENANT, bearer, id_token, parameters, refusal, scopes,
+    with_form,
 };
 
 fn forced(flow: Flow, scopes: &[&str]) -> LoginRequest {
@@ -99,6 +100,51 @@ async fn prompt_none_fails_in_the_redirect_and_says_to_log_in_in_person() {
         assert_eq!(refused.code, ErrorCode::ReauthRequired);
         assert_eq!(refused.message, format!("Entra answered `{error}`: AADSTS50058: No session."));
     }
+}
+
+#[tokio::test]
+async fn admin_consent_is_the_first_page_of_a_login_that_then_goes_on() {
+    let entra = Entra::start();
+    let bench = entra.bench_with(json!({ "admin_consent": true }));
+    for flow in [Flow::Browser, Flow::Paste] {
+        let consent = bench.login_begin(flow, REDIRECT, STATE).await.unwrap();
+        let url = consent.data["url"].as_str().unwrap();
+        assert!(url.starts_with(&format!("{}/organizations/v2.0/adminconsent?", entra.authority())), "{url}");
+        let expected = [("client_id", "app"), ("redirect_uri", REDIRECT), ("scope", GRAPH), ("state", STATE)];
+        assert_eq!(parameters(url), expected.map(|(name, value)| (name.into(), value.into())).into());
+
+        let query = format!("admin_consent=True&tenant={TENANT}&state={STATE}");
+        let open = bench.login_redirect(&consent, &query).await.unwrap();
+        let url = open.data["url"].as_str().unwrap();
+        assert!(url.contains("/organizations/oauth2/v2.0/authorize?"), "{url}");
+        let asked = parameters(url);
+        assert_eq!(
+            (asked["scope"].as_str(), asked["state"].as_str()),
+            (&*format!("{OPENID} {GRAPH}"), STATE)
+        );
+    }
+    assert_eq!(bench.login_begin(Flow::Token, "", "").await.unwrap().kind, "ask");
+}
+
+#[tokio::test]
+async fn an_administrator_who_says_no_ends_the_login_in_one_line() {
+    let entra = Entra::start();
+    let bench = entra.bench_with(json!({ "admin_consent": true }));
+    let refused = async |query: &str| {
+        let consent = bench.login_begin(Flow::Browser, REDIRECT, STATE).await.unwrap();
+        bench.login_redirect(&consent, query).await.err().unwrap()
+    };
+    let declined = "error_description=AADSTS65004%3a+User+declined+to+consent.%0d%0aTrace+ID%3a+x";
+    let error = refused(&format!("error=access_denied&{declined}&state={STATE}")).await;
+    assert_eq!(error.code, ErrorCode::AccessDenied);
+    assert_eq!(error.message, "Entra answered `access_denied`: AADSTS65004: User declined to consent.");
+    assert!(error.hint.unwrap().contains("an administrator has to agree"));
+    for query in ["admin_consent=True&state=other".to_owned(), format!("code=c&state={STATE}")] {
+        assert_eq!(refused(&query).await.code, ErrorCode::InvalidResponse, "{query}");
+    }
+    let personal = entra.bench_with(json!({ "admin_consent": true, "tenant": "consumers" }));
+    let error = personal.login_begin(Flow::Browser, REDIRECT, STATE).await.err().unwrap();
+    assert_eq!(error.code, ErrorCode::InvalidConfig);
 }
 
 #[tokio::test]

@@ -33,7 +33,7 @@ pub(crate) fn endpoint(method: &Method, path: &str) -> Option<Endpoint> {
         ("POST", "oauth2/v2.0/token") => Some(Endpoint::AzureToken),
         ("POST", "oauth2/v2.0/devicecode") => Some(Endpoint::AzureDeviceCode),
         ("GET", "discovery/v2.0/keys") => Some(Endpoint::AzureKeys),
-        ("GET", "adminconsent") => Some(Endpoint::AzureAdminConsent),
+        ("GET", "adminconsent" | "v2.0/adminconsent") => Some(Endpoint::AzureAdminConsent),
         _ => None,
     }
 }

@@ -50,20 +50,21 @@ impl<'a> Terminal<'a> {
         let _ = self.out.document(&document);
     }
 
-    fn open(&self, url: &str, redirect_uri: &str) {
+    fn open(&self, url: &str, redirect_uri: &str, sent: bool) {
         if self.out.json {
             self.step(json!({"schema": "ccproxy.login/1", "step": "open_url", "url": url}));
         }
         // First the address, then the browser: it may be the wrong one, or none at all.
         let opens = !self.no_browser && self.flow == Flow::Browser;
-        self.out.remark(match opens {
-            true => "Open this address if your browser does not:",
-            false => "Open this address in a browser:",
+        self.out.remark(match (opens, sent) {
+            (_, true) => "The login goes on in that browser, at this address:",
+            (true, false) => "Open this address if your browser does not:",
+            (false, false) => "Open this address in a browser:",
         });
         self.out.remark(&format!("open: {url}"));
         self.out.remark(&format!("Waiting on {redirect_uri}"));
         self.out.remark("  or paste the address you end up on here, then press Enter; Ctrl-C cancels");
-        if opens {
+        if opens && !sent {
             launch_browser(url.to_owned(), self.out.json);
         }
     }
@@ -116,7 +117,7 @@ impl Client for Terminal<'_> {
 impl Person for Terminal<'_> {
     fn show(&mut self, notice: Notice<'_>) {
         match notice {
-            Notice::OpenUrl { url, redirect_uri } => self.open(url, redirect_uri),
+            Notice::OpenUrl { url, redirect_uri, sent } => self.open(url, redirect_uri, sent),
             Notice::UserCode(code) => self.code(code),
             Notice::NotTheRedirect => self.out.remark(
                 "that is not the address this login ends on: it has `code=` and this login's `state=`",
