@@ -12,6 +12,7 @@ mod bad_heads;
 mod bad_input;
 mod bad_place;
 mod bad_server;
+mod cli_config;
 mod cli_create;
 mod cli_json;
 mod cli_rename;

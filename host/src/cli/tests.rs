@@ -64,6 +64,8 @@ fn the_commands_are_those_of_the_interface() {
             "ccproxy config",
             "ccproxy config check",
             "ccproxy config show",
+            "ccproxy config schema",
+            "ccproxy config init",
             "ccproxy hooks",
             "ccproxy hooks tail",
             "ccproxy completions",

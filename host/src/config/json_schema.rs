@@ -1,17 +1,35 @@
-//! `config schema`: the table of keys as a JSON Schema, for editors.
+//! `config schema`: the table of keys as a JSON Schema, with the settings of the providers, for editors.
 
 use serde_json::{Map, Value as Json, json};
 
+use super::Schemas;
 use super::kind::Kind;
 use super::schema::{Key, ROOT, Shape};
 use super::secret_ref::KINDS;
+use crate::model::Name;
 
-/// The schema of `config.toml`.
-pub fn json_schema() -> Json {
+/// The schema of `config.toml`, with what these providers take in a connection.
+pub fn json_schema(providers: &Schemas) -> Json {
     let mut schema = object(&ROOT, false);
+    let settings: Vec<Json> = providers.iter().map(|(id, own)| of_provider(id, own)).collect();
+    if !settings.is_empty() {
+        schema["properties"]["connections"]["additionalProperties"]["allOf"] = settings.into();
+    }
     schema.insert("$schema".into(), "https://json-schema.org/draft/2020-12/schema".into());
     schema.insert("title".into(), "ccproxy configuration".into());
     Json::Object(schema)
+}
+
+/// What a connection may have if it is this provider's.
+fn of_provider(id: &Name, settings: &Json) -> Json {
+    let mut then = Map::new();
+    for member in ["properties", "$defs"] {
+        if let Some(part) = settings.get(member) {
+            then.insert(member.to_owned(), part.clone());
+        }
+    }
+    let is_it = json!({ "properties": { "provider": { "const": id } }, "required": ["provider"] });
+    json!({ "if": is_it, "then": then })
 }
 
 fn object(keys: &'static [Key], open: bool) -> Map<String, Json> {
@@ -65,7 +83,7 @@ mod tests {
 
     #[test]
     fn the_schema_knows_types_defaults_and_reasons() {
-        let schema = json_schema();
+        let schema = json_schema(&Schemas::new());
         assert_eq!(
             schema["properties"]["server"]["properties"]["http2"],
             json!({"type": "boolean", "default": false, "description": "cleartext HTTP/2 from clients; gRPC needs it"})

@@ -5,6 +5,7 @@
 
 mod accept;
 mod anchor;
+mod annotated;
 mod changes;
 mod check;
 mod diagnostic;
@@ -32,6 +33,7 @@ mod tree;
 mod typed;
 mod watched;
 
+pub use annotated::write_annotated;
 pub use changes::{Changes, Difference, few};
 pub use diagnostic::{ConfigError, Diagnostic};
 pub use duration::parse as parse_duration;
