@@ -1,0 +1,67 @@
+"""How much of the machine was not ours while something was measured: stolen by its host, or used by others."""
+
+import os
+import resource
+import time
+from pathlib import Path
+
+from .process import cpu_seconds
+
+STOLEN_AT_MOST = 0.02
+# Ticks are 10 ms, so a second on two CPUs cannot be told apart from its neighbour below a percent or two.
+FOREIGN_AT_MOST = 0.05
+TICK = 1 / os.sysconf("SC_CLK_TCK")
+
+
+class Watch:
+    """Looks at the machine from its making until `noise`."""
+
+    def __init__(self):
+        self.began = time.monotonic()
+        self.busy, self.stolen = _ticks()
+        self.ours = _our_seconds()
+
+    def noise(self):
+        seconds = (time.monotonic() - self.began) * os.cpu_count()
+        busy, stolen = _ticks()
+        ours = _our_seconds() - self.ours
+        return Noise(
+            stolen=(stolen - self.stolen) * TICK / seconds,
+            foreign=max(0.0, (busy - self.busy) * TICK - ours) / seconds,
+        )
+
+
+class Noise:
+    def __init__(self, stolen, foreign):
+        self.stolen = stolen
+        self.foreign = foreign
+
+    @property
+    def is_clean(self):
+        return self.stolen <= STOLEN_AT_MOST and self.foreign <= FOREIGN_AT_MOST
+
+
+def wait_until_quiet(patience):
+    """Waits for three quiet seconds in a row; returns whether they came."""
+    until = time.monotonic() + patience
+    quiet = 0
+    while quiet < 3:
+        if time.monotonic() > until:
+            return False
+        watch = Watch()
+        time.sleep(1)
+        quiet = quiet + 1 if watch.noise().is_clean else 0
+    return True
+
+
+def _ticks():
+    user, nice, system, _idle, _iowait, irq, softirq, steal = map(
+        int, Path("/proc/stat").read_text().splitlines()[0].split()[1:9]
+    )
+    return user + nice + system + irq + softirq, steal
+
+
+def _our_seconds():
+    """All processes of the benchmark, those that have ended included."""
+    ended = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return cpu_seconds(os.getpid()) + ended.ru_utime + ended.ru_stime
