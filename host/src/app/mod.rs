@@ -3,6 +3,7 @@
 mod control;
 mod directory;
 mod draft;
+mod explain;
 mod listeners;
 mod login;
 mod logins;
@@ -38,6 +39,7 @@ use crate::vault::{MemoryStore, Vault};
 
 use directory::AT_A_TIME;
 pub use directory::{Directory, Settings, unknown_connection};
+pub use explain::{Asked, Explainer, Explanation, Outcome, rewritten};
 pub use listeners::{dedicated as dedicated_urls, expected as expected_listeners, shared as shared_urls};
 pub use login::{Beginning, Client, LoggedIn, LoginFailure, shown_account};
 pub use plugins::{plugin_document, plugins_document};
@@ -113,6 +115,12 @@ impl App {
             .into_iter()
             .map(|(id, own)| async move { self.status_with(&id, &own.provider, &own.settings).await });
         stream::iter(all).buffered(AT_A_TIME).collect().await
+    }
+
+    /// How one connection stands.
+    pub async fn status_of_one(&self, id: &ConnectionId) -> Result<ConnectionStatus, Fault> {
+        let own = self.directory.settings.connection(id)?;
+        Ok(self.status_with(id, &own.provider, &own.settings).await)
     }
 
     async fn status_with(

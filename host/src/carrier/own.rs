@@ -73,8 +73,8 @@ pub(super) async fn answer(
                     let rules = worker.shared.rules.load();
                     return Ok(ours(respond::index(head, admitted.authority, &rules.routes)));
                 }
-                OwnPath::Live => return probe(head, respond::live()),
-                OwnPath::Ready => return probe(head, respond::ready(!worker.is_draining())),
+                OwnPath::Live => return Ok(ours(respond::live())),
+                OwnPath::Ready => return Ok(ours(respond::ready(!worker.is_draining()))),
                 OwnPath::Callback => (None, b"".as_slice()),
                 OwnPath::Plugin { id, rest } => (Some(id.to_owned()), rest),
             };
@@ -107,13 +107,6 @@ async fn delegate(worker: &Worker, request: BufferedRequest) -> Result<Response<
         response = response.header(name, value);
     }
     response.body(ReplyBody::Own(reply.body)).map_err(|_| Refusal::Internal)
-}
-
-fn probe(head: &RequestHead<'_>, reply: Reply) -> Result<Response<ReplyBody>, Refusal> {
-    match head.method {
-        b"GET" | b"HEAD" => Ok(ours(reply)),
-        _ => Err(Refusal::MethodNotAllowed { allow: "GET, HEAD".into() }),
-    }
 }
 
 fn ours(reply: Reply) -> Response<ReplyBody> {

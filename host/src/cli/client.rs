@@ -18,6 +18,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use super::error::CliError;
+use crate::app::ConnectionStatus;
 use crate::config::Paths;
 use crate::fault::{Code, Fault};
 use crate::model::{ConnectionId, Name};
@@ -96,6 +97,13 @@ impl Host {
     pub(super) async fn run(&self, plugin: &Name, arguments: &[String]) -> Result<Value, CliError> {
         let body = json!({ "arguments": arguments });
         self.call(Method::POST, &format!("plugins/{plugin}/run"), Some(body), COMMAND).await
+    }
+
+    /// How one connection stands.
+    pub(super) async fn connection(&self, id: &ConnectionId) -> Result<ConnectionStatus, CliError> {
+        let mut document = self.get(&format!("connections/{}/{}", id.org, id.name)).await?;
+        serde_json::from_value(document["connection"].take())
+            .map_err(|error| unreachable(&self.socket, &format!("its answer makes no sense: {error}")))
     }
 
     /// Has something done with a connection.

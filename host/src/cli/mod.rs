@@ -10,6 +10,7 @@ mod config;
 mod context;
 mod env;
 mod error;
+mod explain;
 mod hooks_tail;
 mod logging;
 mod man;
@@ -86,6 +87,7 @@ enum Command {
     #[command(subcommand, alias = "plugins")]
     Plugin(plugin::PluginCommand),
     Routes(routes::RoutesArgs),
+    Explain(explain::ExplainArgs),
     Env(env::EnvArgs),
     Run(run::RunArgs),
     #[command(subcommand)]
@@ -175,6 +177,7 @@ async fn dispatch(
         Command::Login(args) => auth::login::run(args, settings, context).await,
         Command::Plugin(command) => plugin::run(command, context).await,
         Command::Routes(args) => routes::run(args, context).await,
+        Command::Explain(args) => explain::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
         Command::Config(command) => config::run(command, context).await,

@@ -59,6 +59,7 @@ fn the_commands_are_those_of_the_interface() {
             "ccproxy plugin new",
             "ccproxy plugin run",
             "ccproxy routes",
+            "ccproxy explain",
             "ccproxy env",
             "ccproxy run",
             "ccproxy config",

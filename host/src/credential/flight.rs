@@ -12,8 +12,8 @@ use super::schedule::{capped, chance, renewal};
 use super::standing::{self, Answer};
 use super::{Cell, Issuer, Prepared, Reason, Want};
 use crate::fault::{Code, Fault};
-use crate::model::{Connection, CredentialKey, UnixMillis};
-use crate::vault::{Lease, Owner, Purpose, State, Transaction};
+use crate::model::{Connection, ConnectionId, CredentialKey, UnixMillis};
+use crate::vault::{Lease, Owner, Problem, Purpose, State, Transaction};
 
 /// How long a plugin may take. Longer than anybody waits: a token endpoint that is slow to answer has
 /// often spent the refresh token already, so its answer is worth having.
@@ -257,11 +257,16 @@ fn known_refusal(txn: &Transaction, order: Order) -> Option<Fault> {
     if order.reason == Reason::Forced {
         return None;
     }
-    let message = match record.problem {
-        Some(problem) => problem.message,
-        None => format!("`{}` needs a new login", txn.id()),
+    Some(ended(txn.id(), record.problem.as_ref()))
+}
+
+/// What requests are told on a connection whose grant has ended, by what is noted of it.
+pub fn ended(id: &ConnectionId, noted: Option<&Problem>) -> Fault {
+    let message = match noted {
+        Some(problem) => problem.message.clone(),
+        None => format!("`{id}` needs a new login"),
     };
-    Some(Fault::new(Code::ReauthRequired, message).hint(login_hint(txn.id())))
+    Fault::new(Code::ReauthRequired, message).hint(login_hint(id))
 }
 
 /// A failure that a login cures says which.
@@ -272,6 +277,6 @@ fn with_cure(fault: Fault, key: &CredentialKey) -> Fault {
     fault
 }
 
-fn login_hint(id: &crate::model::ConnectionId) -> String {
+fn login_hint(id: &ConnectionId) -> String {
     format!("ccproxy auth login {id}")
 }

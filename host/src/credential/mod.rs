@@ -19,6 +19,7 @@ mod timer;
 
 pub use book::Turnover;
 pub use cell::{Acquire, Cell, Prepared, Reason};
+pub use flight::ended;
 pub use issuer::{Issuer, Providers, Want};
 pub use keeper::{Clock, Credentials, Live, SystemClock};
 pub use policy::{Ahead, Policy};

@@ -8,7 +8,10 @@ mod names;
 mod via;
 
 pub use field::{Field, FieldSet, token_list};
-pub use names::{canonical, folded_eq, has_prefix, is_client_credential, is_connection_specific, is_one_of};
+pub use names::{
+    CLIENT_CREDENTIALS, canonical, folded_eq, has_prefix, is_client_credential, is_connection_specific,
+    is_one_of,
+};
 pub use via::{Entry, Local, Via};
 
 /// The protocol version of a message.

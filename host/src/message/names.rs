@@ -51,7 +51,7 @@ const CONNECTION_SPECIFIC: [&[u8]; 11] = [
 ];
 
 /// Where clients put the dummy key their SDK demands.
-const CLIENT_CREDENTIALS: [&[u8]; 6] =
+pub const CLIENT_CREDENTIALS: [&[u8]; 6] =
     [b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key", b"private-token", b"proxy-authorization"];
 
 #[cfg(test)]

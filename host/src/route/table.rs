@@ -145,13 +145,11 @@ impl RouteTable {
         let end = below.iter().position(|byte| *byte == b'/');
         let (segment, rest) = below.split_at(end.unwrap_or(below.len()));
         if segment == b"_ccproxy" {
-            return own_path(rest).map(Found::Own).ok_or_else(|| self.no_route());
+            let own = own_path(rest).ok_or_else(|| self.no_route())?;
+            return answered(request.method, own);
         }
         if below.is_empty() {
-            return match request.method {
-                b"GET" | b"HEAD" => Ok(Found::Own(OwnPath::Index)),
-                _ => Err(Refusal::MethodNotAllowed { allow: "GET, HEAD".into() }),
-            };
+            return answered(request.method, OwnPath::Index);
         }
         let at = self.by_path.binary_search_by(|route| route.path.as_str().as_bytes().cmp(segment));
         let route = at.map_err(|_| self.no_route())?;
@@ -182,6 +180,15 @@ impl RouteTable {
         };
         Refusal::NoSuchRoute { hint }
     }
+}
+
+/// What we answer ourselves and without being told anything is read, not written to.
+fn answered<'a>(method: &[u8], own: OwnPath<'a>) -> Result<Found<'a>, Refusal> {
+    let only_read = matches!(own, OwnPath::Index | OwnPath::Live | OwnPath::Ready);
+    if only_read && !matches!(method, b"GET" | b"HEAD") {
+        return Err(Refusal::MethodNotAllowed { allow: "GET, HEAD".into() });
+    }
+    Ok(Found::Own(own))
 }
 
 fn own_path(rest: &[u8]) -> Option<OwnPath<'_>> {
