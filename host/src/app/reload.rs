@@ -170,9 +170,7 @@ impl Serving {
     }
 
     async fn reload_over(&self, made: &mut Made, cause: Cause) -> Result<(Changes, Arc<Config>), Fault> {
-        // Here and not on a thread that may block: it takes milliseconds, and each such thread would keep the
-        // memory of a large configuration in an arena of its own.
-        let config = Arc::new(Config::load(self.app.config().sources())?);
+        let config = Arc::new(self.config_reader.read(self.app.config().sources().clone()).await?);
         let same = made.config.as_ref().is_some_and(|old| old.resolved == config.resolved);
         if same && cause == Cause::Watch {
             return Ok((Changes::default(), config));

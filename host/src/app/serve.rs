@@ -24,6 +24,7 @@ use crate::upstream::Base;
 use crate::vault::Watch;
 use crate::watch::FileWatch;
 
+use super::config_reader::ConfigReader;
 use super::logins::Logins;
 use super::metrics::PluginErrors;
 use super::own_paths::PluginPaths;
@@ -48,6 +49,7 @@ pub struct Serving {
     admin: Option<String>,
     /// Making rules asks every plugin: one at a time, so that the newest answer is the last one stored.
     pub(super) made: Mutex<Made>,
+    pub(super) config_reader: ConfigReader,
     /// How the configuration stands.
     pub(super) standing: std::sync::Mutex<Standing>,
     /// The configuration in force, for whoever follows it.
@@ -133,6 +135,7 @@ impl App {
             app: self,
             rules,
             made: Mutex::default(),
+            config_reader: ConfigReader::start().map_err(BindError::Workers)?,
             standing: std::sync::Mutex::new(Standing::new(&config)),
             in_force: watch::Sender::new(config),
             started_at,
