@@ -114,6 +114,8 @@ pub enum Why {
     MediaType,
     /// The body is larger than we read.
     TooLarge,
+    /// The configuration does not allow it.
+    TurnedOff,
 }
 
 impl ApiRefusal {

@@ -10,6 +10,7 @@
 //! most stories, [`login`] and [`crowd`] are who acts in it, and [`strace`] sees what nobody can see. [`keyed`],
 //! [`octo`], [`goog`] and [`contoso`] are the scenes of real clients and single providers.
 
+pub mod api;
 pub mod browser;
 pub mod clients;
 pub mod contoso;

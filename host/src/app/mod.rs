@@ -1,6 +1,7 @@
 //! The one place that knows the order of the stages, and what commands and the admin socket can do.
 
 mod config_reader;
+mod connections;
 mod control;
 mod directory;
 mod draft;

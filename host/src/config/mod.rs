@@ -44,7 +44,7 @@ pub use named::{ConnectionConfig, Cookies, RouteConfig};
 pub use origin::Origin;
 pub use paths::Paths;
 pub use secret_ref::{SecretRef, is_secret_name};
-pub use settings::setting_of_text;
+pub use settings::{Given, setting_of_text};
 pub use show::{Schemas, Shown};
 pub use store::StoredConnection;
 pub use typed::{

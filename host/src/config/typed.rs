@@ -159,6 +159,8 @@ pub struct Admin {
     /// Where the API listens over TCP; `None` for `off`.
     #[serde(deserialize_with = "unless_off")]
     pub listen: Option<SocketAddr>,
+    /// Whether the API hands out tokens on the Unix socket.
+    pub credentials: bool,
 }
 
 /// `[upstream]`.
