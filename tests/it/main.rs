@@ -42,6 +42,7 @@ mod hooks;
 mod hot_path;
 mod invariants;
 mod listeners;
+mod local_keys;
 mod login_browser;
 mod login_device;
 mod login_machine;

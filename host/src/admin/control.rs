@@ -85,6 +85,8 @@ pub trait Control: Send + Sync + 'static {
     fn rename<'a>(&'a self, from: &'a ConnectionId, to: &'a ConnectionId) -> Answer<'a>;
     /// Reads the configuration again and puts it in force, if it is good.
     fn reload_configuration(&self) -> Answer<'_>;
+    /// Reads the local keys again; how many there are.
+    fn reload_keys(&self) -> Result<Value, Fault>;
     /// Begins the end, without waiting for requests under way if `now`.
     fn stop(&self, now: bool) -> Value;
     /// Acquires and asks the provider whose account it is.

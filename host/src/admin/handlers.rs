@@ -67,6 +67,10 @@ pub(super) fn reload_configuration(call: Call<'_>) -> Handling<'_> {
     Box::pin(async move { Ok(Reply::Document(call.control.reload_configuration().await?)) })
 }
 
+pub(super) fn reload_keys(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move { Ok(Reply::Document(call.control.reload_keys()?)) })
+}
+
 /// How to stop.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

@@ -131,6 +131,8 @@ pub(super) static TABLE: &[Operation] = &[
     post("/api/v1/plugins/trust", handle::trust, "Trust a plugin file and load it", schema_of::<Trust>),
     post("/api/v1/plugins/{id}/run", handle::run, "Run a command that a plugin brings", schema_of::<Run>)
         .gives("ccproxy.plugin-run/1"),
+    post("/api/v1/keys/reload", handle::reload_keys, "Read the local keys again that a command has changed", nothing)
+        .gives("ccproxy.keys-reload/1"),
     get("/api/v1/events", handle::events, "Hook events as they happen, each a `ccproxy.event/1`")
         .text("text/event-stream").asks(&[("kinds", "the events to send, with commas between; all if absent")]),
     get("/api/v1/connections", handle::connections, "Every connection and how it stands")

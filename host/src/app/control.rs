@@ -33,6 +33,7 @@ impl Control for Serving {
             "started_at": self.started_at.rfc3339(),
             "state_dir": self.app.paths.state_dir,
             "config_dir": self.app.paths.config_dir,
+            "access": self.app.config().resolved.server.access.as_str(),
             "listen": self.listen_urls(),
             "route_listeners": listeners::dedicated(&self.doors.urls()),
             "admin": self.admin(),
@@ -158,6 +159,10 @@ impl Control for Serving {
 
     fn reload_configuration(&self) -> Answer<'_> {
         Box::pin(Self::reload(self, Cause::Asked))
+    }
+
+    fn reload_keys(&self) -> Result<Value, Fault> {
+        Ok(json!({ "schema": "ccproxy.keys-reload/1", "keys": self.app.keys.reload()? }))
     }
 
     fn stop(&self, now: bool) -> Value {

@@ -76,6 +76,7 @@ impl App {
     /// plugins do not know. A connection whose plugin is missing waits for it.
     pub(super) async fn check(&self, config: &Config, made: &Made) -> Result<(), Fault> {
         config.check_supported()?;
+        config.check_exposure()?;
         config.check_references()?;
         let mut problems = Vec::new();
         let mut plugins = BTreeMap::new();
@@ -107,7 +108,7 @@ impl App {
         let injected = manifests.values().flat_map(|manifest| manifest.injected_fields.iter().cloned());
         let table = routes::build(&config, &described, &outlets, &mut cell, &self.meters, injected)?;
         let table = table.with_public(own_paths::public(manifests.values()));
-        let rules = rules(&config, table)?;
+        let rules = rules(&config, table, &self.keys)?;
         Ok(Next { config, outlets, rules, described, cells, stale })
     }
 

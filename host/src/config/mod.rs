@@ -11,6 +11,7 @@ mod check;
 mod diagnostic;
 mod duration;
 mod environment;
+mod exposure;
 mod foreign;
 mod json_schema;
 mod kind;

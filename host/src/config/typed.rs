@@ -152,6 +152,17 @@ pub enum Access {
     Open,
 }
 
+impl Access {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SameUser => "same-user",
+            Self::Key => "key",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// `[admin]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
