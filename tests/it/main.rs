@@ -2,7 +2,6 @@
 
 #![allow(clippy::unwrap_used, reason = "a story fails where it is surprised")]
 
-mod admin_connections;
 mod admin_logins;
 mod admin_metrics;
 mod auth_status;
@@ -42,7 +41,6 @@ mod hooks;
 mod hot_path;
 mod invariants;
 mod listeners;
-mod local_keys;
 mod login_browser;
 mod login_device;
 mod login_machine;
@@ -50,6 +48,7 @@ mod no_terminal;
 mod plugin_dropin;
 mod plugin_faults;
 mod plugin_settings;
+mod plugin_test;
 mod provider_down;
 mod reload;
 mod rotation_on_disk;

@@ -2,81 +2,17 @@
 //! the file beside a running host, and uses everything that it brings.
 
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
+use ccproxy_tests::author::acme;
 use ccproxy_tests::home::Home;
 use ccproxy_tests::http_client::Call;
-use ccproxy_tests::parts::repository;
 use ccproxy_tests::program::{Host, Program};
 use ccproxy_tests::sandbox::{Sandbox, SandboxConfig, Settings};
 use http::Method;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
-use tempfile::TempDir;
-use tokio::sync::OnceCell;
 use tokio::time::{Instant, sleep};
-
-/// An author's directory with the crate `acme` in it, built.
-struct Author {
-    _work: TempDir,
-    crate_dir: PathBuf,
-    library: PathBuf,
-}
-
-/// The crate as `plugin new` makes it; one for all stories, because it takes a while.
-async fn author() -> &'static Author {
-    static AUTHOR: OnceCell<Author> = OnceCell::const_new();
-    AUTHOR
-        .get_or_init(|| async {
-            let home = Home::new();
-            let work = tempfile::tempdir().unwrap();
-            let sdk = repository().join("plugin-api/sdk");
-            let mut command = home.command(ccproxy_tests::program::ccproxy());
-            command.args(["plugin", "new", "acme", "--sdk", sdk.to_str().unwrap(), "--json"]);
-            command.current_dir(work.path());
-            let made = Program::spawn(command).finish().await.expect_success().json();
-            assert_eq!(made["schema"], "ccproxy.plugin-new/1");
-            let crate_dir = work.path().join("acme");
-            assert_eq!(made["directory"], json!(crate_dir));
-            // The versions that are here already, so that nothing is fetched.
-            fs::copy(repository().join("Cargo.lock"), crate_dir.join("Cargo.lock")).unwrap();
-            let library = build(&crate_dir);
-            Author { _work: work, crate_dir, library }
-        })
-        .await
-}
-
-/// `cargo` in an author's crate; the dependencies are compiled once for all runs.
-fn cargo(crate_dir: &Path, arguments: &[&str]) -> String {
-    let output = Command::new("cargo")
-        .args(arguments)
-        .current_dir(crate_dir)
-        .env("CARGO_NET_OFFLINE", "true")
-        .env("CARGO_TARGET_DIR", target())
-        .env("CARGO_PROFILE_DEV_DEBUG", "false")
-        .env("CARGO_INCREMENTAL", "0")
-        .output()
-        .unwrap();
-    let said =
-        format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    assert!(output.status.success(), "cargo {arguments:?}\n{said}");
-    assert!(!said.contains("warning:"), "cargo {arguments:?} warns\n{said}");
-    said
-}
-
-fn target() -> PathBuf {
-    repository().join("target/third-party")
-}
-
-/// Builds, and keeps the file apart: the next build writes to the same place.
-fn build(crate_dir: &Path) -> PathBuf {
-    cargo(crate_dir, &["build"]);
-    let library = crate_dir.join("libccproxy_provider_acme.so");
-    fs::copy(target().join("debug/libccproxy_provider_acme.so"), &library).unwrap();
-    library
-}
 
 /// A sandbox whose device logins do not wait for long.
 async fn sandbox() -> Sandbox {
@@ -131,19 +67,19 @@ fn own(host: &Host, path: &str) -> String {
 
 #[tokio::test]
 async fn the_new_crate_builds_tests_and_lints_without_a_warning() {
-    let author = author().await;
-    let told = cargo(&author.crate_dir, &["test", "--tests"]);
+    let (author, _) = acme().await;
+    let told = author.cargo(&["test", "--tests"]);
     assert!(told.contains("test result: ok. 7 passed; 0 failed"), "{told}");
-    cargo(&author.crate_dir, &["clippy", "--all-targets", "--", "-D", "warnings"]);
+    author.cargo(&["clippy", "--all-targets", "--", "-D", "warnings"]);
 }
 
 #[tokio::test]
 async fn dropped_beside_a_running_host_it_logs_in_serves_and_does_all_that_it_declares() {
-    let author = author().await;
+    let (_, library) = acme().await;
     let (home, sandbox) = (Home::new(), sandbox().await);
     fs::create_dir_all(home.data_dir().join("plugins")).unwrap();
     let host = home.serve().await;
-    home.add_plugin(&author.library);
+    home.add_plugin(library);
     until("it is listed", async || listed(&home).await["state"].is_string()).await;
     assert_eq!(listed(&home).await["commands"], json!(["get", "heard"]));
 
@@ -199,9 +135,9 @@ async fn another_user_reaches_the_public_path_and_nothing_else() {
         eprintln!("only root can be another user");
         return;
     }
-    let author = author().await;
+    let (_, library) = acme().await;
     let home = Home::new();
-    home.add_plugin(&author.library);
+    home.add_plugin(library);
     let host = home.serve().await;
     let as_nobody = async |method: &str, path: &str| {
         let mut curl = home.command("curl");
@@ -222,9 +158,9 @@ async fn another_user_reaches_the_public_path_and_nothing_else() {
 
 #[tokio::test]
 async fn a_command_that_does_not_exist_names_the_plugins_commands() {
-    let author = author().await;
+    let (_, library) = acme().await;
     let home = Home::new();
-    home.add_plugin(&author.library);
+    home.add_plugin(library);
     // Without a host it runs here, and has no credentials to use.
     assert_eq!(home.ccproxy(&["plugin", "run", "acme", "heard"]).await.expect_success().stdout, "{}\n");
     let missing =

@@ -8,9 +8,10 @@
 //! [`home`] is a machine of one's own, [`program`] runs `ccproxy` on it. The programs of others are
 //! [`oidc_provider`], [`browser`] and [`clients`]; `scripts/test-deps` installs them. [`corp`] is the scene of
 //! most stories, [`login`] and [`crowd`] are who acts in it, and [`strace`] sees what nobody can see. [`keyed`],
-//! [`octo`], [`goog`] and [`contoso`] are the scenes of real clients and single providers.
+//! [`octo`], [`goog`] and [`contoso`] are the scenes of real clients and single providers, [`author`] writes a
+//! plugin.
 
-pub mod api;
+pub mod author;
 pub mod browser;
 pub mod clients;
 pub mod contoso;

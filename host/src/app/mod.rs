@@ -1,7 +1,5 @@
 //! The one place that knows the order of the stages, and what commands and the admin socket can do.
 
-mod config_reader;
-mod connections;
 mod control;
 mod directory;
 mod draft;
@@ -30,9 +28,8 @@ use crate::config::{self, Backend, Config, Paths};
 use crate::credential::{Credentials, Prepared, Reason};
 use crate::fault::Fault;
 use crate::hook::Hooks;
-use crate::keys::{KeyFile, Keys, NewKey};
 use crate::meter::Meters;
-use crate::model::{ConnectionId, CredentialKey, Name, Target, UnixMillis};
+use crate::model::{ConnectionId, CredentialKey, Target, UnixMillis};
 use crate::plugin::{
     Deadlines, Description, Limits, Registry, RegistryConfig, Secrets as _, Services, Trust,
 };
@@ -59,18 +56,22 @@ pub struct App {
     pub(crate) hooks: Hooks,
     pub(crate) credentials: Credentials,
     pub(crate) meters: Arc<Meters>,
-    pub(crate) keys: Arc<Keys>,
 }
 
 impl App {
     /// Opens everything on the current runtime, which becomes the control runtime.
     pub fn open(config: Config) -> Result<Self, Fault> {
+        Self::open_with(config, Limits::default(), Deadlines::default())
+    }
+
+    /// The same with another patience for plugins.
+    pub fn open_with(config: Config, limits: Limits, deadlines: Deadlines) -> Result<Self, Fault> {
         let paths = config.sources().paths.clone();
         let vault = open_vault(&config)?;
         // Until it serves it is a command.
         vault.set_brief(true);
         let hooks = Hooks::new(&Handle::current());
-        let registry_config = registry_config(&config);
+        let registry_config = registry_config(&config, limits, deadlines);
         let policy = config.resolved.refresh;
         let meters = Arc::new(Meters::new(worker_count(config.resolved.server.workers)));
         let settings = Arc::new(Settings::new(config)?);
@@ -92,15 +93,7 @@ impl App {
             policy,
             Arc::new(hooks.clone()),
         );
-        let keys = Arc::new(Keys::of(KeyFile::at(paths.local_keys())));
-        Ok(Self { paths, directory, vault, hooks, credentials, meters, keys })
-    }
-
-    /// The same with a local key that is in no file and good for as long as it lives; and the key.
-    pub fn lending_key(self, name: Name) -> Result<(Self, Secret), Fault> {
-        let file = KeyFile::at(self.paths.local_keys());
-        let (keys, text) = Keys::of(file).lending(NewKey::draw(name, None, false)?);
-        Ok((Self { keys: Arc::new(keys), ..self }, text))
+        Ok(Self { paths, directory, vault, hooks, credentials, meters })
     }
 
     /// The configuration in force.
@@ -138,7 +131,7 @@ impl App {
     async fn status_with(
         &self,
         id: &ConnectionId,
-        provider: &Name,
+        provider: &crate::model::Name,
         settings: &serde_json::Map<String, serde_json::Value>,
     ) -> ConnectionStatus {
         let stored = self.vault.read(id);
@@ -168,7 +161,7 @@ impl App {
     fn known<'a>(
         &'a self,
         id: &'a ConnectionId,
-        provider: &'a Name,
+        provider: &'a crate::model::Name,
         settings: &serde_json::Map<String, serde_json::Value>,
         stored: Result<Option<crate::vault::Envelope>, Fault>,
         plugin: Result<(), Fault>,
@@ -248,7 +241,7 @@ fn open_vault(config: &Config) -> Result<Vault, Fault> {
     }
 }
 
-fn registry_config(config: &Config) -> RegistryConfig {
+fn registry_config(config: &Config, limits: Limits, deadlines: Deadlines) -> RegistryConfig {
     let paths = &config.sources().paths;
     let plugins = &config.resolved.plugins;
     RegistryConfig {
@@ -263,7 +256,7 @@ fn registry_config(config: &Config) -> RegistryConfig {
         lock: paths.plugins_lock(),
         scratch: paths.state_dir.join("run/images"),
         disabled: plugins.disabled.clone(),
-        limits: Limits::default(),
-        deadlines: Deadlines::default(),
+        limits,
+        deadlines,
     }
 }

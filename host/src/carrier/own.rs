@@ -71,9 +71,7 @@ pub(super) async fn answer(
             let (plugin, rest) = match path {
                 OwnPath::Index => {
                     let rules = worker.shared.rules.load();
-                    let routes = rules.routes.routes().filter(|route| admitted.may_use(&route.name));
-                    let routes: Vec<_> = routes.collect();
-                    return Ok(ours(respond::index(head, admitted.authority, &routes)));
+                    return Ok(ours(respond::index(head, admitted.authority, &rules.routes)));
                 }
                 OwnPath::Live => return Ok(ours(respond::live())),
                 OwnPath::Ready => return Ok(ours(respond::ready(!worker.is_draining()))),

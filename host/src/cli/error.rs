@@ -21,6 +21,8 @@ impl Exit {
     pub const NOT_FOUND: Self = Self(3);
     /// Somebody has to log in.
     pub const LOGIN: Self = Self(4);
+    /// A plugin may not load.
+    pub const REFUSED: Self = Self(6);
     /// The store cannot be read.
     pub const STORE: Self = Self(7);
     /// It may work in a moment.

@@ -43,6 +43,18 @@ pub(super) fn start(global: &Global, logging: Option<&Logging>) -> Log {
     Log { global: global.clone(), level }
 }
 
+/// The same for a command that looks at the log itself: `heard` hears all of it, a person only what `-v` asks for.
+pub(super) fn start_heard(global: &Global, heard: impl tracing_subscriber::Layer<Heard> + Send + Sync) {
+    let lines = tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_ansi(false);
+    let shown = if global.verbose > 0 { level(global, None) } else { LevelFilter::OFF };
+    let lines = lines.with_filter(shown).boxed();
+    let _ = tracing_subscriber::registry().with(lines).with(heard).try_init();
+}
+
+/// What a second listener hears.
+type Heard =
+    tracing_subscriber::layer::Layered<Box<dyn tracing_subscriber::Layer<Registry> + Send + Sync>, Registry>;
+
 fn level(global: &Global, configured: Option<LogLevel>) -> LevelFilter {
     let wanted = match configured {
         Some(LogLevel::Off) => LevelFilter::OFF,

@@ -12,8 +12,6 @@ mod env;
 mod error;
 mod explain;
 mod hooks_tail;
-mod key;
-mod local_key;
 mod logging;
 mod man;
 mod output;
@@ -92,8 +90,6 @@ enum Command {
     Explain(explain::ExplainArgs),
     Env(env::EnvArgs),
     Run(run::RunArgs),
-    #[command(subcommand, alias = "keys")]
-    Key(key::KeyCommand),
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
@@ -127,6 +123,10 @@ fn run(arguments: Vec<OsString>) -> Result<Exit, CliError> {
         let context = Context::new(cli.global);
         if let Command::Serve(args) = cli.command {
             return serve::run(args, context).await;
+        }
+        // It looks at its own log.
+        if let Command::Plugin(plugin::PluginCommand::Test(args)) = cli.command {
+            return plugin::test::run(args, context).await;
         }
         logging::start(&context.global, None);
         // Its signals are its child's.
@@ -184,7 +184,6 @@ async fn dispatch(
         Command::Explain(args) => explain::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
-        Command::Key(command) => key::run(command, context).await,
         Command::Config(command) => config::run(command, context).await,
         Command::Hooks(command) => hooks_tail::run(command, context).await,
         Command::Completions(args) => completions::run(args, context),

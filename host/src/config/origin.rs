@@ -25,8 +25,6 @@ pub enum Origin {
     Environment(String),
     /// A command line flag, with the key for `--set`.
     Flag(String),
-    /// A member of a document that somebody sent.
-    Member(String),
 }
 
 impl fmt::Display for Origin {
@@ -37,7 +35,6 @@ impl fmt::Display for Origin {
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
-            Self::Member(member) => write!(f, "member {member}"),
         }
     }
 }
@@ -52,8 +49,6 @@ pub(super) enum Source {
     Environment(String),
     /// A flag.
     Flag(String),
-    /// A member of a document.
-    Member(String),
 }
 
 /// A file's text, the starts of its lines, and the parts that must not be shown.
@@ -146,7 +141,6 @@ impl Position {
             }
             Source::Environment(name) => Origin::Environment(name.clone()),
             Source::Flag(flag) => Origin::Flag(flag.clone()),
-            Source::Member(member) => Origin::Member(member.clone()),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::diagnostic::{ConfigError, Diagnostic, did_you_mean};
 use super::load::Config;
 use super::origin::Origin;
-use super::typed::{Backend, ListenAddress};
+use super::typed::{Access, Backend, ListenAddress};
 use crate::fault::Fault;
 
 impl Config {
@@ -15,11 +15,17 @@ impl Config {
             let message = format!("{what} is not built yet in this version");
             missing.push(self.diagnostic(path, message).with_hint(hint));
         };
+        if resolved.server.access == Access::Key {
+            refuse(&["server", "access"], "`server.access` = \"key\"".into(), "use \"same-user\"");
+        }
         for address in &resolved.server.listen {
             if let Some(what) = unsupported(address) {
                 let what = format!("{what} (`{address}` in `server.listen`)");
-                refuse(&["server", "listen"], what, CLEARTEXT);
+                refuse(&["server", "listen"], what, LOOPBACK);
             }
+        }
+        if resolved.server.insecure_cleartext {
+            refuse(&["server", "insecure_cleartext"], "`server.insecure_cleartext`".into(), "leave it out");
         }
         let tls = &resolved.server.tls;
         if tls.cert.is_some() || tls.key.is_some() || tls.local_ca {
@@ -35,7 +41,7 @@ impl Config {
         for (name, route) in &resolved.routes {
             if let Some((what, address)) = route.listen.as_ref().and_then(|it| Some((unsupported(it)?, it))) {
                 let what = format!("{what} (`{address}` for the route `{name}`)");
-                refuse(&["routes", name.as_str(), "listen"], what, CLEARTEXT);
+                refuse(&["routes", name.as_str(), "listen"], what, LOOPBACK);
             }
         }
         ConfigError::check_unsupported(missing)
@@ -75,11 +81,14 @@ impl Config {
     }
 }
 
-const CLEARTEXT: &str = "leave `https://` out";
+const LOOPBACK: &str = "listen on a loopback address such as \"127.0.0.1:8462\"";
 
 fn unsupported(address: &ListenAddress) -> Option<&'static str> {
     match address {
+        ListenAddress::Tcp(address) if address.ip().is_loopback() => None,
+        ListenAddress::Tcp(_) => Some("a listener that is not loopback"),
         ListenAddress::Https(_) => Some("an https listener"),
-        ListenAddress::Tcp(_) | ListenAddress::Unix(_) | ListenAddress::Fd(_) => None,
+        // Who may use a socket is known, and a descriptor is looked at before it is used.
+        ListenAddress::Unix(_) | ListenAddress::Fd(_) => None,
     }
 }

@@ -23,7 +23,6 @@ use crate::upstream::connect::{Connector, Offer};
 /// Bodies of token calls are some KiB; discovery documents and key sets some 10.
 const MAX_BODY: usize = 1 << 20;
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
-const MAX_TIMEOUT: Duration = Duration::from_secs(60);
 const USER_AGENT: &str = concat!("ccproxy/", env!("CARGO_PKG_VERSION"));
 
 /// A request, parsed and checked.
@@ -60,7 +59,7 @@ impl Outgoing {
         headers.insert(header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
         let timeout = match request.timeout_ms {
             0 => DEFAULT_TIMEOUT,
-            wanted => Duration::from_millis(wanted).min(MAX_TIMEOUT),
+            wanted => Duration::from_millis(wanted),
         };
         Ok(Self { url, origin, method, headers, body: Bytes::from(request.body.into_vec()), timeout })
     }
@@ -85,10 +84,14 @@ impl Outgoing {
         self.url.set_query(Some(&query.join("&")));
     }
 
-    /// Sends it and reads the answer. Redirects are answers: following one would replay secrets
+    /// Sends it and reads the answer, `longest` at most. Redirects are answers: following one would replay secrets
     /// elsewhere (RFC 9700 section 4.12).
-    pub(super) async fn send(self, connector: &Connector) -> Result<abi::HttpResponse, Fault> {
-        let (host, limit) = (self.origin.host().to_string(), self.timeout);
+    pub(super) async fn send(
+        self,
+        connector: &Connector,
+        longest: Duration,
+    ) -> Result<abi::HttpResponse, Fault> {
+        let (host, limit) = (self.origin.host().to_string(), self.timeout.min(longest));
         match tokio::time::timeout(limit, self.exchange(connector)).await {
             Ok(answer) => answer,
             Err(_) => Err(Fault::new(

@@ -12,6 +12,7 @@ use serde_json::Value;
 
 use super::answers::{self, Answer, CommandOutput, Description, Message, Revocation};
 use super::cell::Cell;
+use super::digest::Digest;
 use super::health::{Condition, Limits, Trouble};
 use super::images::Images;
 use super::lending::Lendings;
@@ -22,7 +23,6 @@ use super::services::{Lent, Services};
 use super::steps::{self, NewGrant};
 use super::{codes, credential, grant, start};
 use crate::credential::{Issuer, Prepared, Want};
-use crate::digest::Digest;
 use crate::fault::{Code, Fault};
 use crate::login::step::{self, Input, Request, Steps};
 use crate::model::{Connection, Name};
@@ -38,6 +38,8 @@ pub struct Deadlines {
     pub quick: Duration,
     /// Everything with I/O: room for three exchanges of 20 s each.
     pub call: Duration,
+    /// One HTTP exchange that a plugin asks for, whatever it asks for.
+    pub exchange: Duration,
     /// `on_event`: an observer must not pile up.
     pub event: Duration,
     /// The last call.
@@ -51,6 +53,7 @@ impl Default for Deadlines {
             load: seconds(10),
             quick: seconds(5),
             call: seconds(65),
+            exchange: seconds(60),
             event: seconds(5),
             shutdown: seconds(5),
         }
@@ -89,7 +92,8 @@ impl Plugin {
             reason: error.to_string(),
         })?;
         let lendings = Arc::new(Lendings::new(manifest.id.clone()));
-        let lent = Lent::new(manifest.clone(), cell.way(), services.clone(), lendings.clone());
+        let lent =
+            Lent::new(manifest.clone(), cell.way(), services.clone(), lendings.clone(), deadlines.exchange);
         let started = cell.call("load", deadlines.load, move || async move {
             // A refusal is a result here: the fault of this call is the cell's own.
             Ok(start::start(candidate, lent, &images, &scratch).await)

@@ -86,6 +86,8 @@ struct Inner {
     cell: Way,
     services: Arc<Services>,
     lendings: Arc<Lendings>,
+    /// No exchange takes longer.
+    longest: Duration,
     /// Of its settings. Known before the provider is made.
     schema: OnceLock<Value>,
     tasks: Arc<Semaphore>,
@@ -101,12 +103,14 @@ impl Lent {
         cell: Way,
         services: Arc<Services>,
         lendings: Arc<Lendings>,
+        longest: Duration,
     ) -> Self {
         Self(Arc::new(Inner {
             manifest,
             cell,
             services,
             lendings,
+            longest,
             schema: OnceLock::new(),
             tasks: Arc::new(Semaphore::new(MAX_TASKS)),
             records: Mutex::new(Budget::new(1000, 200)),
@@ -197,7 +201,7 @@ impl Lent {
         let call = Call::begin(&*services.hooks, self.id(), connection.map(|c| &c.id), purpose, &outgoing);
         // Reading a CA file is for the few of a kind; the next call finds the connector made.
         let answer = match services.outbound.connector(connection) {
-            Ok(connector) => outgoing.send(&connector).await,
+            Ok(connector) => outgoing.send(&connector, self.0.longest).await,
             Err(fault) => Err(fault),
         };
         call.end(&answer);

@@ -1,27 +1,25 @@
 //! What ccproxy answers on paths of its own.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Reply;
 use crate::guard::Preflight;
 use crate::message::RequestHead;
-use crate::route::{Forward, Route, Unavailable};
+use crate::route::{Forward, Route, RouteTable, Unavailable};
 
-/// `GET /`: the routes that the client may use, as text or as JSON by `Accept`.
-pub fn index(head: &RequestHead<'_>, authority: &[u8], routes: &[&Arc<Route>]) -> Reply {
+/// `GET /`: the routes, as text or as JSON by `Accept`.
+pub fn index(head: &RequestHead<'_>, authority: &[u8], table: &RouteTable) -> Reply {
     let base = format!("http://{}", String::from_utf8_lossy(authority));
     if head.values("accept").any(wants_json) {
-        let routes: Vec<_> = routes.iter().map(|route| row(route, &base)).collect();
+        let routes: Vec<_> = table.routes().map(|route| row(route, &base)).collect();
         return json_reply(200, &json!({ "schema": "ccproxy.routes/1", "routes": routes }));
     }
     let mut text = String::from("ccproxy\n\n");
-    if routes.is_empty() {
+    if table.routes().next().is_none() {
         text.push_str("no routes yet: ccproxy auth login PROVIDER\n");
     }
-    for route in routes {
+    for route in table.routes() {
         let leads_to = match &route.forward {
             Forward::To(to) => to.base.to_string(),
             Forward::Nowhere(Unavailable::Fault(fault)) => format!("({fault})"),
@@ -121,8 +119,8 @@ mod tests {
     use crate::route::Policy;
     use pretty_assertions::assert_eq;
 
-    fn route() -> Arc<Route> {
-        Arc::new(Route {
+    fn table() -> RouteTable {
+        let route = Route {
             name: "acme".parse().unwrap(),
             path: "acme".parse().unwrap(),
             written_at: None,
@@ -131,7 +129,8 @@ mod tests {
             policy: Policy::default(),
             forward: Forward::Nowhere(Unavailable::Fault(Fault::new(Code::PluginMissing, "no plugin acme"))),
             meter: Default::default(),
-        })
+        };
+        RouteTable::build(vec![route], [""; 0]).unwrap()
     }
 
     fn get(accept: &str) -> (String, String) {
@@ -143,7 +142,7 @@ mod tests {
             authority: None,
             fields: &fields,
         };
-        let reply = index(&head, b"127.0.0.1:8462", &[&route()]);
+        let reply = index(&head, b"127.0.0.1:8462", &table());
         (
             String::from_utf8(reply.fields[0].1.clone()).unwrap(),
             String::from_utf8(reply.body.to_vec()).unwrap(),

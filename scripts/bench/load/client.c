@@ -1,16 +1,13 @@
 // The client of the benchmark.
-// usage: client requests PORT PATH CONNECTIONS [BODY_BYTES]  as many as go through in a time
-//        client exactly  PORT PATH CONNECTIONS [BODY_BYTES]  as many as told
+// usage: client requests PORT PATH CONNECTIONS BODY_BYTES    as many as go through, until told to stop
 //        client latency  PORT PATH COUNT                     one after the other
 //        client events   PORT PATH COUNT                     how late each event of a stream arrives
 //        client idle     PORT PATH CONNECTIONS               connections that had one answer, then nothing
 //
-// All but `latency` and `events` print `ready` once every connection had its first answer. Then, for each number that
-// is read, of milliseconds or of requests, they print how many requests were answered, to the last one that was under
-// way, and the nanoseconds that took; `idle` just holds its connections. They end with their input.
+// `requests` and `idle` print `ready` once every connection had its first answer. `requests` then reads a number of
+// milliseconds and prints how many requests were answered in that time, to the last one that was under way; `idle`
+// ends with its input.
 #include "loopback.h"
-
-#include <limits.h>
 
 struct connection {
     int fd;
@@ -91,22 +88,22 @@ static void begin(int poll, struct connection *c) {
     send_request(poll, c);
 }
 
-// Keeps every connection busy until `until` or until `most` were begun; each ends what it has begun. Returns the answers.
-static long drive(int poll, struct connection *all, int count, long until, long most) {
+// Keeps every connection busy until `until`, then lets each end what it has begun. Returns the answers.
+static long drive(int poll, struct connection *all, int count, long until) {
     struct epoll_event ready[256];
-    long answered = 0, begun = 0;
-    int busy = 0;
-    for (; busy < count && begun < most; busy++, begun++) begin(poll, &all[busy]);
+    long answered = 0;
+    int busy = count;
+    for (int i = 0; i < count; i++) begin(poll, &all[i]);
     while (busy) {
         int n = epoll_wait(poll, ready, 256, 10000);
         if (n == 0) refuse("no answer for 10 s", "");
-        bool in_time = now_ns() < until;
+        bool more = now_ns() < until;
         for (int i = 0; i < n; i++) {
             struct connection *c = ready[i].data.ptr;
             if (ready[i].events & EPOLLOUT) send_request(poll, c);
             if (!(ready[i].events & ~EPOLLOUT) || !receive(c)) continue;
             answered++;
-            if (in_time && begun < most) begin(poll, c), begun++;
+            if (more) begin(poll, c);
             else busy--;
         }
     }
@@ -122,16 +119,15 @@ static struct connection *open_all(int poll, int port, int count) {
     return all;
 }
 
-static void requests(int port, int count, bool exactly) {
+static void requests(int port, int count) {
     int poll = epoll_create1(0);
     struct connection *all = open_all(poll, port, count);
-    drive(poll, all, count, LONG_MAX, count);
+    drive(poll, all, count, 0);
     printf("ready\n");
     fflush(stdout);
-    for (long told; scanf("%ld", &told) == 1;) {
+    for (long milliseconds; scanf("%ld", &milliseconds) == 1;) {
         long began = now_ns();
-        long answered = exactly ? drive(poll, all, count, LONG_MAX, told)
-                                : drive(poll, all, count, began + told * 1000000L, LONG_MAX);
+        long answered = drive(poll, all, count, began + milliseconds * 1000000L);
         printf("%ld %ld\n", answered, now_ns() - began);
         fflush(stdout);
     }
@@ -198,12 +194,11 @@ static void idle(int port, int count) {
 }
 
 int main(int count, char **arguments) {
-    if (count < 5) return fprintf(stderr, "usage: client requests|exactly|latency|events|idle PORT PATH COUNT [BODY_BYTES]\n"), 2;
+    if (count < 5) return fprintf(stderr, "usage: client requests|latency|events|idle PORT PATH COUNT [BODY_BYTES]\n"), 2;
     const char *mode = arguments[1];
     int port = atoi(arguments[2]), number = atoi(arguments[4]);
     make_request(port, arguments[3], count > 5 ? atol(arguments[5]) : 0);
-    if (!strcmp(mode, "requests")) requests(port, number, false);
-    else if (!strcmp(mode, "exactly")) requests(port, number, true);
+    if (!strcmp(mode, "requests")) requests(port, number);
     else if (!strcmp(mode, "latency")) latency(port, number);
     else if (!strcmp(mode, "events")) events(port, number);
     else if (!strcmp(mode, "idle")) idle(port, number);

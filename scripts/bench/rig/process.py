@@ -35,13 +35,14 @@ class Process:
 
     def wait_for_port(self, port):
         until = time.monotonic() + PATIENCE
-        while not accepts(port):
-            if self.popen.poll() is not None or time.monotonic() > until:
-                raise NotUp(self.last_words())
+        while time.monotonic() < until:
+            if self.popen.poll() is not None:
+                break
+            if accepts(port):
+                return
             time.sleep(0.02)
-
-    def last_words(self):
-        return f"{self.log.name} ends with: {self.log.read_text(errors='replace')[-500:]}"
+        last = self.log.read_text(errors="replace")[-500:]
+        raise NotUp(f"nothing listens on port {port}; {self.log.name} ends with: {last}")
 
     def pin(self, cpus):
         for pid in tree(self.pid):

@@ -27,6 +27,12 @@ struct DeviceDecision {
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Holder {
+    user: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct ApiKey {
     key: String,
 }
@@ -91,6 +97,12 @@ fn control(authority: &Authority, call: &Call) -> Result<Value, Refusal> {
             state.store.accept_key(&accepted.key);
             json!({ "ok": true })
         }
+        // A token that somebody made on a web page, to paste.
+        ("POST", "token") => {
+            let holder: Holder = body(call)?;
+            json!({ "token": state.store.personal_token(&holder.user) })
+        }
+        ("GET", "secrets") => json!(state.store.secrets()),
         ("POST", "reset") => {
             drop(state);
             authority.reset();

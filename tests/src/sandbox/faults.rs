@@ -59,6 +59,8 @@ pub enum Fault {
         #[serde(default)]
         headers: BTreeMap<String, String>,
     },
+    /// A JSON document of this size that is no answer.
+    Large { bytes: usize },
     /// An error that repeats the token or code it was sent.
     Echo,
     /// The connection closes and nothing is done.
@@ -72,6 +74,9 @@ pub enum Fault {
     /// An ID token that must be refused.
     IdToken { mutation: Mutation },
 }
+
+/// More than anybody takes for a token.
+const MOST_FILLER: usize = 64 << 20;
 
 fn ok() -> u16 {
     200
@@ -107,6 +112,7 @@ impl Fault {
             Self::Status { .. } => "status",
             Self::Delay { .. } => "delay",
             Self::Body { .. } => "body",
+            Self::Large { .. } => "large",
             Self::Echo => "echo",
             Self::Close => "close",
             Self::LoseAnswer => "lose_answer",
@@ -137,6 +143,10 @@ impl Fault {
                     }
                 }
                 Err(Ok(reply))
+            }
+            Self::Large { bytes } => {
+                let body = format!("{{\"filler\":\"{}\"}}", "x".repeat(bytes.min(MOST_FILLER)));
+                Err(Ok(Reply::raw(json_type(), body)))
             }
             Self::Echo => {
                 let sent = ["refresh_token", "code", "device_code"].map(|name| call.form.get(name));

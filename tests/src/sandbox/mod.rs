@@ -13,6 +13,7 @@ mod azure;
 mod clients;
 mod control;
 mod device;
+mod dialects;
 mod discovery;
 mod endpoint;
 mod faults;
@@ -237,7 +238,7 @@ impl Sandbox {
         self.recorder.requests()
     }
 
-    /// The addresses as one JSON object, which the program prints when it is ready.
+    /// The addresses as one JSON object, which the program prints when it is ready, and what leads a plugin here.
     pub fn ready_line(&self) -> Value {
         let mut line = serde_json::json!({
             "ready": true,
@@ -247,6 +248,7 @@ impl Sandbox {
             "google": self.google(),
             "azure": self.azure(),
             "upstream": self.upstream(),
+            "dialects": dialects::dialects(self),
         });
         if self.tls.is_some() {
             line["issuer_tls"] = self.issuer_tls().into();

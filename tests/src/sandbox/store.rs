@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::authorize::Code;
+use super::authorize::{Code, SCOPES};
 use super::device::DeviceLogin;
 
 /// What one person (or client) allowed one client.
@@ -121,6 +121,33 @@ impl Store {
         let expires_at = SystemTime::now() + ttl;
         self.refresh.insert(token.clone(), RefreshToken { family, expires_at, spent: false, revoked: false });
         token
+    }
+
+    /// An access token for everything, which somebody asked for by himself.
+    pub(crate) fn personal_token(&mut self, subject: &str) -> String {
+        let scope = SCOPES.join(" ");
+        let grant = Grant {
+            client: "personal".to_owned(),
+            subject: subject.to_owned(),
+            scope: scope.clone(),
+            nonce: None,
+            auth_time: SystemTime::now(),
+            by_device: false,
+            revoked: false,
+        };
+        let family = self.add_grant(grant);
+        self.add_access("sbxat_", family, scope, None, None)
+    }
+
+    /// Every secret that was handed out or accepted so far, for one who looks for leaks.
+    pub(crate) fn secrets(&self) -> Vec<&str> {
+        let codes = self.devices.iter().map(|login| &login.device_code).chain(self.codes.keys());
+        codes
+            .chain(self.access.keys())
+            .chain(self.refresh.keys())
+            .chain(&self.keys)
+            .map(String::as_str)
+            .collect()
     }
 
     /// The token and its grant, where the token is good now.

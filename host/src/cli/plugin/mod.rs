@@ -4,6 +4,7 @@ mod info;
 mod list;
 mod new;
 mod run;
+pub(super) mod test;
 mod trust;
 mod verify;
 
@@ -17,7 +18,7 @@ use super::error::{CliError, Exit};
 use crate::app::plugins_document;
 use crate::plugin::Refusal;
 
-/// See and trust plugins
+/// See, trust, write and try plugins
 #[derive(Subcommand, Debug)]
 pub(super) enum PluginCommand {
     List(list::ListArgs),
@@ -25,6 +26,7 @@ pub(super) enum PluginCommand {
     Verify(verify::VerifyArgs),
     Trust(trust::TrustArgs),
     New(new::NewArgs),
+    Test(test::TestArgs),
     Run(run::RunArgs),
 }
 
@@ -35,6 +37,7 @@ pub(super) async fn run(command: PluginCommand, context: Context) -> Result<Exit
         PluginCommand::Verify(args) => verify::run(args, context),
         PluginCommand::Trust(args) => trust::run(args, context).await,
         PluginCommand::New(args) => new::run(args, context),
+        PluginCommand::Test(args) => test::run(args, context).await,
         PluginCommand::Run(args) => run::run(args, context).await,
     }
 }

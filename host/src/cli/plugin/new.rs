@@ -42,7 +42,7 @@ pub(super) fn run(args: NewArgs, context: Context) -> Result<Exit, CliError> {
         format!("cd {id}"),
         "cargo test".to_owned(),
         "cargo build".to_owned(),
-        format!("ccproxy plugin verify {library}"),
+        format!("ccproxy plugin test {library}"),
         format!("ccproxy --plugin-dir target/debug auth login {id}"),
     ];
     if context.out.json {

@@ -146,3 +146,27 @@ fn is_signed_by(keys: &JwkSet, id_token: &str) -> bool {
     validation.required_spec_claims.clear();
     jsonwebtoken::decode::<Value>(id_token, &DecodingKey::from_jwk(key).unwrap(), &validation).is_ok()
 }
+
+#[tokio::test]
+async fn a_huge_answer_is_as_long_as_asked_for() {
+    let sandbox = Sandbox::start_default().await.unwrap();
+    sandbox.fault(Endpoint::Token, 1, Fault::Large { bytes: 3 << 20 });
+    assert_eq!(refresh(&sandbox, "x").await.body.len(), (3 << 20) + r#"{"filler":""}"#.len());
+}
+
+#[tokio::test]
+async fn who_looks_for_leaks_is_told_every_secret_and_a_pasted_token_is_good() {
+    let sandbox = Sandbox::start_default().await.unwrap();
+    let at = |resource: &str| format!("{}/_sandbox/{resource}", sandbox.issuer());
+    let tokens = login(&sandbox).await;
+    let made = Call::json(&at("token"), &json!({ "user": "alice" })).send().await.json();
+    let userinfo = Call::get(&format!("{}/userinfo", sandbox.issuer()))
+        .header("authorization", &format!("Bearer {}", text(&made, "token")));
+    assert_eq!(userinfo.send().await.json()["sub"], "alice");
+    let told = Call::get(&at("secrets")).send().await.json();
+    let told: Vec<&str> = told.as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    for secret in [text(&tokens, "access_token"), text(&tokens, "refresh_token"), text(&made, "token")] {
+        assert!(told.contains(&secret), "{secret}");
+    }
+    assert_eq!(told.iter().filter(|secret| secret.starts_with("sbxac_")).count(), 1, "{told:?}");
+}
