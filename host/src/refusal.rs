@@ -3,6 +3,7 @@
 //! Every stage may refuse; `respond/` alone turns a refusal into a status and a body.
 
 use crate::fault::{Code, Fault};
+use crate::model::Name;
 
 /// A refusal. Holds nothing of the request: a reply must not repeat what was sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +24,15 @@ pub enum Refusal {
     HostNotAllowed,
     /// A web page that is not in `server.allowed_origins`.
     OriginNotAllowed,
-    /// Not our user's socket, and no key.
+    /// Not our user's socket, or nobody enters without one, and no key.
     KeyRequired,
+    /// What was sent is no key of ours, or none any more.
+    KeyInvalid,
+    /// The key is for other routes.
+    RouteNotAllowed {
+        /// What it is called.
+        key: Name,
+    },
     /// TRACE and CONNECT, or not in the route's `methods`.
     MethodNotAllowed {
         /// The value of `Allow`.
@@ -70,6 +78,8 @@ impl Refusal {
             Self::HostNotAllowed
             | Self::OriginNotAllowed
             | Self::KeyRequired
+            | Self::KeyInvalid
+            | Self::RouteNotAllowed { .. }
             | Self::MethodNotAllowed { .. }
             | Self::NoSuchRoute { .. }
             | Self::Draining
@@ -114,6 +124,8 @@ pub enum Why {
     MediaType,
     /// The body is larger than we read.
     TooLarge,
+    /// The configuration does not allow it.
+    TurnedOff,
 }
 
 impl ApiRefusal {

@@ -2,54 +2,18 @@
 
 use std::time::Duration;
 
+use ccproxy_tests::api::Script;
 use ccproxy_tests::corp::Corp;
-use ccproxy_tests::crowd::Regular;
 use ccproxy_tests::http_client::Call;
 use ccproxy_tests::sandbox::Settings;
 use pretty_assertions::assert_eq;
-use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
-
-/// A script at the admin socket.
-struct Script(Regular);
-
-impl Script {
-    async fn at(corp: &Corp) -> Self {
-        Self(Regular::connect_unix(&corp.home.admin_socket()).await)
-    }
-
-    async fn post(&mut self, path: &str, body: Value) -> (u16, Value) {
-        let answer = self.0.post(path, &body).await;
-        (answer.status.as_u16(), answer.json())
-    }
-
-    /// Starts a login and answers its id.
-    async fn start(&mut self, body: Value) -> String {
-        let (status, login) = self.post("/api/v1/logins", body).await;
-        assert_eq!(status, 200, "{login}");
-        login["id"].as_str().unwrap().to_owned()
-    }
-
-    /// Polls until the login is at a step.
-    async fn until(&mut self, id: &str, step: &str) -> Value {
-        let deadline = Instant::now() + Duration::from_secs(60);
-        loop {
-            let login = self.0.get(&format!("/api/v1/logins/{id}")).await.json();
-            if login["step"] == step {
-                return login;
-            }
-            let over = ["done", "failed", "cancelled"].iter().any(|last| login["step"] == *last);
-            assert!(!over && Instant::now() < deadline, "no {step}: {login}");
-            sleep(Duration::from_millis(20)).await;
-        }
-    }
-}
+use serde_json::json;
 
 #[tokio::test]
 async fn a_browser_login_is_started_polled_and_served() {
     let corp = Corp::new(Corp::rotating()).await;
     let host = corp.home.serve().await;
-    let mut script = Script::at(&corp).await;
+    let mut script = Script::at(&corp.home).await;
     let id = script.start(json!({ "connection": "corp", "flow": "browser" })).await;
     let open = script.until(&id, "open_url").await;
     let again = script.post("/api/v1/logins", json!({ "connection": "corp" })).await;
@@ -68,7 +32,7 @@ async fn a_browser_login_is_started_polled_and_served() {
 async fn a_login_from_another_machine_is_finished_by_pasting_the_address() {
     let corp = Corp::new(Corp::rotating()).await;
     let host = corp.home.serve().await;
-    let mut script = Script::at(&corp).await;
+    let mut script = Script::at(&corp.home).await;
     let id = script.start(json!({ "connection": "corp", "flow": "paste" })).await;
     let open = script.until(&id, "open_url").await;
     let redirect = corp.sandbox.approve(open["url"].as_str().unwrap(), "alice").await;
@@ -85,7 +49,7 @@ async fn a_device_login_shows_its_code_and_a_cancelled_one_leaves_nothing() {
     let settings = Settings { device_interval: Duration::from_secs(1), ..Corp::rotating() };
     let corp = Corp::new(settings).await;
     let host = corp.home.serve().await;
-    let mut script = Script::at(&corp).await;
+    let mut script = Script::at(&corp.home).await;
 
     let id = script.start(json!({ "connection": "corp", "flow": "device" })).await;
     script.until(&id, "user_code").await;
@@ -104,7 +68,7 @@ async fn a_device_login_shows_its_code_and_a_cancelled_one_leaves_nothing() {
 async fn what_cannot_be_meant_is_a_problem_with_its_status() {
     let corp = Corp::new(Corp::rotating()).await;
     let _host = corp.home.serve().await;
-    let mut script = Script::at(&corp).await;
+    let mut script = Script::at(&corp.home).await;
     for (body, status) in [
         (json!({}), 400),
         (json!({ "connection": "a/b/c" }), 400),
@@ -114,7 +78,7 @@ async fn what_cannot_be_meant_is_a_problem_with_its_status() {
         let (answered, problem) = script.post("/api/v1/logins", body).await;
         assert_eq!((answered, &problem["status"]), (status, &json!(status)), "{problem}");
     }
-    assert_eq!(script.0.get("/api/v1/logins/unknown").await.status.as_u16(), 404);
+    assert_eq!(script.get("/api/v1/logins/unknown").await.status.as_u16(), 404);
     let id = script.start(json!({ "connection": "crop" })).await;
     let failed = script.until(&id, "failed").await;
     assert!(failed["problem"]["message"].as_str().unwrap().contains("crop"), "{failed}");

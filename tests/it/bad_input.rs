@@ -149,8 +149,6 @@ async fn a_file_of_the_other_program_of_this_name_is_recognised_and_left_alone()
 #[tokio::test]
 async fn what_is_not_built_yet_says_so_plainly() {
     for text in [
-        "[server]\naccess = \"key\"\n",
-        "[server]\nlisten = [\"0.0.0.0:0\"]\n",
         "[server]\nlisten = [\"https://127.0.0.1:0\"]\n",
         "[admin]\nlisten = \"127.0.0.1:9\"\n",
         "[storage]\nbackend = \"keyring\"\n",
@@ -164,9 +162,6 @@ async fn what_is_not_built_yet_says_so_plainly() {
             assert!(error["message"].as_str().unwrap().contains("config.toml:2"), "{text} {error}");
         }
     }
-    let home = Home::new();
-    let told = home.ccproxy(&["serve", "--listen", "0.0.0.0:0", "--json"]).await.expect_code(2);
-    assert_eq!(told.json_error()["code"], json!("unsupported"));
 }
 
 #[tokio::test]

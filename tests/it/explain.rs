@@ -104,6 +104,7 @@ async fn a_request_goes_where_it_was_said_to_go_without_the_fields_it_was_said_t
             "answer",
             "connection",
             "credential",
+            "key_required",
             "listener",
             "method",
             "nearest",

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a story fails where it is surprised")]
 
+mod admin_connections;
 mod admin_logins;
 mod admin_metrics;
 mod auth_status;
@@ -41,6 +42,7 @@ mod hooks;
 mod hot_path;
 mod invariants;
 mod listeners;
+mod local_keys;
 mod login_browser;
 mod login_device;
 mod login_machine;

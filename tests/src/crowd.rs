@@ -62,7 +62,8 @@ impl Regular {
         self.send(request, body.to_string().into()).await
     }
 
-    async fn send(&mut self, request: http::request::Builder, body: Bytes) -> Answer {
+    /// Sends a request; the authority is added.
+    pub async fn send(&mut self, request: http::request::Builder, body: Bytes) -> Answer {
         let request = request.header("host", &self.authority).body(Full::new(body));
         let request = request.expect("a path and an authority make a request");
         let what = request.uri().path().to_owned();

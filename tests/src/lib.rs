@@ -11,6 +11,7 @@
 //! [`octo`], [`goog`] and [`contoso`] are the scenes of real clients and single providers, [`author`] writes a
 //! plugin.
 
+pub mod api;
 pub mod author;
 pub mod browser;
 pub mod clients;

@@ -3,9 +3,11 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::stream::BoxStream;
-use serde_json::Value;
+use serde_json::{Map, Value};
+use zeroize::Zeroizing;
 
 use crate::fault::Fault;
 use crate::login::LoginOptions;
@@ -17,7 +19,10 @@ pub use crate::respond::Check;
 pub type Events = BoxStream<'static, Arc<str>>;
 
 /// An answer in the making.
-pub type Answer<'a, T = Value> = Pin<Box<dyn Future<Output = Result<T, Fault>> + Send + 'a>>;
+pub type Answer<'a, T = Value, E = Fault> = Pin<Box<dyn Future<Output = Result<T, E>> + Send + 'a>>;
+
+/// Settings as a connection has them: by their name in the schema, secrets as references.
+pub type Settings = Map<String, Value>;
 
 /// What the running host can tell and do. Implemented by `app`.
 pub trait Control: Send + Sync + 'static {
@@ -45,6 +50,29 @@ pub trait Control: Send + Sync + 'static {
     fn connections(&self) -> Answer<'_>;
     /// One of them, with its settings.
     fn connection<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a>;
+    /// Makes a connection, checked as a login would.
+    fn create<'a>(
+        &'a self,
+        id: &'a ConnectionId,
+        provider: Name,
+        settings: Settings,
+    ) -> Answer<'a, Value, ApiRefusal>;
+    /// Gives a connection other settings. Another provider is refused.
+    fn replace<'a>(
+        &'a self,
+        id: &'a ConnectionId,
+        provider: Option<Name>,
+        settings: Settings,
+    ) -> Answer<'a, Value, ApiRefusal>;
+    /// Logs out, revoking if asked to, and removes the connection.
+    fn delete<'a>(&'a self, id: &'a ConnectionId, revoke: bool) -> Answer<'a, Value, ApiRefusal>;
+    /// The token of a connection as a document, where the configuration allows to hand it out.
+    fn credential<'a>(
+        &'a self,
+        id: &'a ConnectionId,
+        scopes: Vec<String>,
+        min_ttl: Duration,
+    ) -> Answer<'a, Zeroizing<Vec<u8>>, ApiRefusal>;
     /// Hook events of these kinds (bits of [`crate::hook::Kind`]) from now on.
     fn events(&self, kinds: u64) -> Events;
     /// Acquires a new token now.
@@ -57,6 +85,8 @@ pub trait Control: Send + Sync + 'static {
     fn rename<'a>(&'a self, from: &'a ConnectionId, to: &'a ConnectionId) -> Answer<'a>;
     /// Reads the configuration again and puts it in force, if it is good.
     fn reload_configuration(&self) -> Answer<'_>;
+    /// Reads the local keys again; how many there are.
+    fn reload_keys(&self) -> Result<Value, Fault>;
     /// Begins the end, without waiting for requests under way if `now`.
     fn stop(&self, now: bool) -> Value;
     /// Acquires and asks the provider whose account it is.
@@ -69,6 +99,8 @@ pub trait Control: Send + Sync + 'static {
     fn paste(&self, id: &str, text: String) -> Result<Value, ApiRefusal>;
     /// Ends a login.
     fn cancel_login(&self, id: &str) -> Result<Value, ApiRefusal>;
+    /// Ends the login of a connection that is under way.
+    fn cancel_login_of(&self, id: &ConnectionId) -> Result<Value, ApiRefusal>;
     /// Runs a command of a plugin's own: its name, then its arguments.
     fn run<'a>(&'a self, plugin: &'a Name, arguments: Vec<String>) -> Answer<'a>;
     /// Pins a plugin file and loads it.

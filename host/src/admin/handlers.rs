@@ -2,21 +2,23 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::control::Answer;
 use super::exposition;
 use super::openapi;
 use super::reply::Reply;
-use super::request::{Call, invalid};
+use super::request::{Call, invalid, invalid_query};
 use super::routes::Handling;
+use crate::config::parse_duration;
 use crate::fault::{Code, Fault};
 use crate::hook::Kind;
 use crate::login::{Flow, LoginOptions, nearest};
-use crate::model::{ConnectionId, InvalidName};
+use crate::model::{ConnectionId, GLOBAL_ORG, InvalidName, Name};
 use crate::refusal::{ApiRefusal, Why};
 use crate::respond;
 
@@ -63,6 +65,10 @@ pub(super) fn plugins(call: Call<'_>) -> Handling<'_> {
 
 pub(super) fn reload_configuration(call: Call<'_>) -> Handling<'_> {
     Box::pin(async move { Ok(Reply::Document(call.control.reload_configuration().await?)) })
+}
+
+pub(super) fn reload_keys(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move { Ok(Reply::Document(call.control.reload_keys()?)) })
 }
 
 /// How to stop.
@@ -113,9 +119,6 @@ impl NewLogin {
     fn options(self) -> Result<LoginOptions, ApiRefusal> {
         let connection = self.connection.as_deref().map(str::parse::<ConnectionId>).transpose();
         let connection = connection.map_err(|error| invalid(error.to_string()))?;
-        if let Some(flow) = self.flow.as_deref().filter(|flow| Flow::parse(flow).is_none()) {
-            return Err(invalid(format!("`{flow}` is no flow")));
-        }
         let (target, connection) = match (self.provider, connection) {
             (Some(provider), connection) => (provider, connection),
             (None, Some(connection)) => (connection.to_string(), None),
@@ -123,13 +126,20 @@ impl NewLogin {
         };
         Ok(LoginOptions {
             connection,
-            flow: self.flow,
+            flow: known_flow(self.flow)?,
             scopes: self.scopes,
             client_id: self.client_id,
             settings: self.settings.into_iter().collect(),
             force: self.force,
             ..LoginOptions::new(target)
         })
+    }
+}
+
+fn known_flow(flow: Option<String>) -> Result<Option<String>, ApiRefusal> {
+    match flow.as_deref().filter(|flow| Flow::parse(flow).is_none()) {
+        Some(unknown) => Err(invalid(format!("`{unknown}` is no flow"))),
+        None => Ok(flow),
     }
 }
 
@@ -211,6 +221,128 @@ pub(super) fn connections(call: Call<'_>) -> Handling<'_> {
 
 pub(super) fn connection(call: Call<'_>) -> Handling<'_> {
     with_connection(call, |call, id| call.control.connection(id))
+}
+
+/// A connection to make.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewConnection {
+    /// The organisation; `global` if absent.
+    org: Option<String>,
+    /// Unique within it.
+    name: String,
+    /// The plugin that logs it in.
+    provider: String,
+    /// Settings of the provider. A secret is a reference.
+    #[serde(default)]
+    settings: Map<String, Value>,
+}
+
+pub(super) fn create(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move {
+        let NewConnection { org, name, provider, settings } = call.take()?;
+        let org = org.as_deref().unwrap_or(GLOBAL_ORG);
+        let id = ConnectionId { org: name_of(org)?, name: name_of(&name)? };
+        let provider = name_of(&provider)?;
+        let location = format!("/api/v1/connections/{}/{}", id.org, id.name);
+        let control = Arc::clone(call.control);
+        let made = to_its_end(async move { control.create(&id, provider, settings).await }).await?;
+        Ok(Reply::Created(location, made))
+    })
+}
+
+/// A connection's settings.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Replacement {
+    /// Its provider, which cannot be changed.
+    provider: Option<String>,
+    /// All its settings; what is not there is gone. A secret is a reference.
+    settings: Map<String, Value>,
+}
+
+pub(super) fn replace(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move {
+        let id = call.connection()?;
+        let Replacement { provider, settings } = call.take()?;
+        let provider = provider.as_deref().map(name_of).transpose()?;
+        let control = Arc::clone(call.control);
+        let made = to_its_end(async move { control.replace(&id, provider, settings).await }).await?;
+        Ok(Reply::Document(made))
+    })
+}
+
+pub(super) fn delete(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move {
+        let id = call.connection()?;
+        let revoke = match call.asked("revoke").as_deref() {
+            None | Some("true") => true,
+            Some("false") => false,
+            Some(_) => return Err(invalid_query("`revoke` is neither `true` nor `false`".into())),
+        };
+        let control = Arc::clone(call.control);
+        let gone = to_its_end(async move { control.delete(&id, revoke).await }).await?;
+        Ok(Reply::Document(gone))
+    })
+}
+
+fn name_of(text: &str) -> Result<Name, ApiRefusal> {
+    text.parse().map_err(|error: InvalidName| invalid(error.to_string()))
+}
+
+/// Whoever asked may hang up: what changes files is not left halfway.
+async fn to_its_end<T: Send + 'static>(
+    work: impl Future<Output = Result<T, ApiRefusal>> + Send + 'static,
+) -> Result<T, ApiRefusal> {
+    let ended = tokio::spawn(work).await;
+    ended.map_err(|gone| Fault::new(Code::Internal, format!("the change broke off: {gone}")))?
+}
+
+/// How to log a connection in.
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Authorize {
+    /// `browser`, `device`, `paste`, `client-credentials` or `token`; chosen by the host if absent.
+    flow: Option<String>,
+    /// Scopes to ask for; those of the connection if empty.
+    #[serde(default)]
+    scopes: Vec<String>,
+    /// Log in even if the connection is usable.
+    #[serde(default)]
+    force: bool,
+}
+
+pub(super) fn authorize(call: Call<'_>) -> Handling<'_> {
+    let begun = || {
+        let id = call.connection()?;
+        let Authorize { flow, scopes, force } = call.take()?;
+        let options =
+            LoginOptions { flow: known_flow(flow)?, scopes, force, ..LoginOptions::new(id.to_string()) };
+        Ok(Reply::Document(Arc::clone(call.control).begin_login(options)?))
+    };
+    at_once(begun())
+}
+
+pub(super) fn cancel(call: Call<'_>) -> Handling<'_> {
+    let cancelled = call.connection().and_then(|id| call.control.cancel_login_of(&id));
+    at_once(cancelled.map(Reply::Document))
+}
+
+/// The least life of a token unless `?min_ttl` says otherwise; as `auth token` has it.
+const MIN_TTL: Duration = Duration::from_secs(30);
+
+pub(super) fn credential(call: Call<'_>) -> Handling<'_> {
+    Box::pin(async move {
+        let id = call.connection()?;
+        let scopes = call.asked("scopes").unwrap_or_default();
+        let scopes = scopes.split([' ', ',']).filter(|scope| !scope.is_empty()).map(str::to_owned).collect();
+        let min_ttl = match call.asked("min_ttl") {
+            None => MIN_TTL,
+            Some(text) => parse_duration(&text)
+                .ok_or_else(|| invalid_query("`min_ttl` is no duration such as `5m`".into()))?,
+        };
+        Ok(Reply::Secret(call.control.credential(&id, scopes, min_ttl).await?))
+    })
 }
 
 pub(super) fn refresh(call: Call<'_>) -> Handling<'_> {

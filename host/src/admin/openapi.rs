@@ -17,7 +17,7 @@ pub(super) fn document() -> Value {
         "info": {
             "title": "ccproxy",
             "version": env!("CARGO_PKG_VERSION"),
-            "description": "The admin API of a running ccproxy host. No answer holds a token.",
+            "description": "The admin API of a running ccproxy host. No answer but `credential` holds a token.",
         },
         "paths": paths,
         "components": {

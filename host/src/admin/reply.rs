@@ -11,6 +11,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use hyper::body::Frame;
 use serde_json::Value;
 use tokio::time::{MissedTickBehavior, interval};
+use zeroize::Zeroizing;
 
 use super::control::Events;
 use crate::respond;
@@ -24,6 +25,10 @@ pub(super) type Body = UnsyncBoxBody<Bytes, Infallible>;
 pub(super) enum Reply {
     /// A JSON document.
     Document(Value),
+    /// What was made, and its path.
+    Created(String, Value),
+    /// A document that holds a secret.
+    Secret(Zeroizing<Vec<u8>>),
     /// Text of some media type.
     Text(&'static str, String),
     /// Hook events, as they happen.
@@ -36,6 +41,14 @@ impl Reply {
     pub(super) fn into_response(self) -> Response<Body> {
         match self {
             Self::Document(document) => whole("application/json", document.to_string()),
+            Self::Created(location, document) => {
+                let mut response = whole("application/json", document.to_string());
+                *response.status_mut() = StatusCode::CREATED;
+                let location = HeaderValue::try_from(location).expect("names make a path");
+                response.headers_mut().insert(header::LOCATION, location);
+                response
+            }
+            Self::Secret(document) => whole("application/json", Bytes::from_owner(document)),
             Self::Text(media, text) => whole(media, text),
             Self::Events(events) => {
                 let mut response = Response::new(StreamBody::new(frames(events)).boxed_unsync());
@@ -61,8 +74,8 @@ fn frames(events: Events) -> impl Stream<Item = Result<Frame<Bytes>, Infallible>
     texts.map(|text| Ok(Frame::data(text.into())))
 }
 
-fn whole(media: &'static str, text: String) -> Response<Body> {
-    let mut response = Response::new(Full::new(Bytes::from(text)).boxed_unsync());
+fn whole(media: &'static str, text: impl Into<Bytes>) -> Response<Body> {
+    let mut response = Response::new(Full::new(text.into()).boxed_unsync());
     describe(&mut response, media);
     response
 }

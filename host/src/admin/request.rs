@@ -76,6 +76,10 @@ pub(super) async fn body(request: Request<Incoming>) -> Result<Value, ApiRefusal
     }
 }
 
+pub(super) fn invalid_query(why: String) -> ApiRefusal {
+    ApiRefusal::of(Why::Invalid, format!("the query: {why}"))
+}
+
 pub(super) fn invalid(why: String) -> ApiRefusal {
     ApiRefusal::of(Why::Invalid, format!("the request body: {why}"))
 }

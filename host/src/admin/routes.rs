@@ -6,7 +6,9 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::exposition;
-use super::handlers::{self as handle, Logout, NewLogin, Paste, Rename, Run, Stop, Trust};
+use super::handlers::{
+    self as handle, Authorize, Logout, NewConnection, NewLogin, Paste, Rename, Replacement, Run, Stop, Trust,
+};
 use super::reply::Reply;
 use super::request::Call;
 use crate::refusal::{ApiRefusal, Why};
@@ -50,6 +52,8 @@ pub(super) enum Access {
     Open,
     /// Who has a key.
     Known,
+    /// Our own user, at the Unix socket: nobody over TCP, whatever they have.
+    Local,
 }
 
 const fn get(path: &'static str, handler: Handler, does: &'static str) -> Operation {
@@ -70,6 +74,14 @@ const fn post(path: &'static str, handler: Handler, does: &'static str, takes: f
     Operation { method: "POST", takes: Some(takes), ..get(path, handler, does) }
 }
 
+const fn put(path: &'static str, handler: Handler, does: &'static str, takes: fn() -> Value) -> Operation {
+    Operation { method: "PUT", ..post(path, handler, does, takes) }
+}
+
+const fn delete(path: &'static str, handler: Handler, does: &'static str) -> Operation {
+    Operation { method: "DELETE", ..get(path, handler, does) }
+}
+
 impl Operation {
     const fn gives(self, schema: &'static str) -> Self {
         Self { gives: Gives::Document(Some(schema)), ..self }
@@ -85,6 +97,14 @@ impl Operation {
 
     const fn open(self) -> Self {
         Self { access: Access::Open, ..self }
+    }
+
+    const fn local(self) -> Self {
+        Self { access: Access::Local, ..self }
+    }
+
+    const fn creates(self) -> Self {
+        Self { status: 201, ..self }
     }
 }
 
@@ -111,12 +131,28 @@ pub(super) static TABLE: &[Operation] = &[
     post("/api/v1/plugins/trust", handle::trust, "Trust a plugin file and load it", schema_of::<Trust>),
     post("/api/v1/plugins/{id}/run", handle::run, "Run a command that a plugin brings", schema_of::<Run>)
         .gives("ccproxy.plugin-run/1"),
+    post("/api/v1/keys/reload", handle::reload_keys, "Read the local keys again that a command has changed", nothing)
+        .gives("ccproxy.keys-reload/1"),
     get("/api/v1/events", handle::events, "Hook events as they happen, each a `ccproxy.event/1`")
         .text("text/event-stream").asks(&[("kinds", "the events to send, with commas between; all if absent")]),
     get("/api/v1/connections", handle::connections, "Every connection and how it stands")
         .gives("ccproxy.auth-status/1"),
     get("/api/v1/connections/{org}/{name}", handle::connection, "One connection, its settings included")
         .gives("ccproxy.connection/1"),
+    post("/api/v1/connections", handle::create, "Make a connection on which nobody has logged in yet", schema_of::<NewConnection>)
+        .gives("ccproxy.connection/1").creates(),
+    put("/api/v1/connections/{org}/{name}", handle::replace, "Give a connection other settings; its grant stays", schema_of::<Replacement>)
+        .gives("ccproxy.connection/1"),
+    delete("/api/v1/connections/{org}/{name}", handle::delete, "Revoke the grant, forget it, and remove the connection")
+        .gives("ccproxy.connection-deleted/1")
+        .asks(&[("revoke", "`false`: the provider is not told")]),
+    post("/api/v1/connections/{org}/{name}/authorize", handle::authorize, "Start a login of a connection", schema_of::<Authorize>)
+        .gives("ccproxy.login/1"),
+    post("/api/v1/connections/{org}/{name}/cancel", handle::cancel, "End the login of a connection; nothing is saved", nothing)
+        .gives("ccproxy.login/1"),
+    get("/api/v1/connections/{org}/{name}/credential", handle::credential, "The token, where `admin.credentials` allows it: Unix socket only")
+        .gives("ccproxy.auth-token/1").local()
+        .asks(&[("scopes", "of the token, where they differ from the login's"), ("min_ttl", "refresh unless the token lives this much longer; `30s` if absent")]),
     post("/api/v1/connections/{org}/{name}/refresh", handle::refresh, "Acquire new tokens now", nothing)
         .gives("ccproxy.auth-refresh/1"),
     post("/api/v1/connections/{org}/{name}/test", handle::test, "Acquire, and ask the provider whose account it is", nothing)

@@ -89,7 +89,7 @@ async fn dispatch(request: Request<Incoming>, control: &Arc<dyn Control>) -> Res
     let (method, uri) = (request.method().clone(), request.uri().clone());
     let (operation, parameters) = routes::find(method.as_str(), uri.path())?;
     let body = match operation.method {
-        "GET" => Value::Null,
+        "GET" | "DELETE" => Value::Null,
         _ => request::body(request).await?,
     };
     (operation.handler)(Call { control, parameters, query: uri.query(), body }).await

@@ -2,20 +2,22 @@
 
 use std::path::Path;
 use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
 use futures_util::{StreamExt as _, stream};
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
-use crate::admin::{Answer, Check, Control, Events};
-use crate::credential::{Acquire as _, Reason};
-use crate::fault::Fault;
+use crate::admin::{Answer, Check, Control, Events, Settings};
+use crate::credential::{Acquire as _, Issuer as _, Reason, revealed};
+use crate::fault::{Code, Fault};
 use crate::login::LoginOptions;
-use crate::model::{ConnectionId, CredentialKey, Name, UnixMillis};
+use crate::model::{ConnectionId, CredentialKey, Name, Target, UnixMillis};
 use crate::plugin::PluginState;
+use crate::refusal::{ApiRefusal, Why};
+use crate::vault::{Lease, Owner, Purpose};
 
 use super::reload::Cause;
-use crate::refusal::ApiRefusal;
-
 use super::serve::Serving;
 use super::{listeners, plugin_document, plugins_document, routes};
 
@@ -31,6 +33,7 @@ impl Control for Serving {
             "started_at": self.started_at.rfc3339(),
             "state_dir": self.app.paths.state_dir,
             "config_dir": self.app.paths.config_dir,
+            "access": self.app.config().resolved.server.access.as_str(),
             "listen": self.listen_urls(),
             "route_listeners": listeners::dedicated(&self.doors.urls()),
             "admin": self.admin(),
@@ -158,6 +161,10 @@ impl Control for Serving {
         Box::pin(Self::reload(self, Cause::Asked))
     }
 
+    fn reload_keys(&self) -> Result<Value, Fault> {
+        Ok(json!({ "schema": "ccproxy.keys-reload/1", "keys": self.app.keys.reload()? }))
+    }
+
     fn stop(&self, now: bool) -> Value {
         self.stopping.soon.notify_one();
         if now {
@@ -169,6 +176,48 @@ impl Control for Serving {
 
     fn test<'a>(&'a self, id: &'a ConnectionId) -> Answer<'a> {
         Box::pin(async move { self.app.test(id).await })
+    }
+
+    fn create<'a>(
+        &'a self,
+        id: &'a ConnectionId,
+        provider: Name,
+        settings: Settings,
+    ) -> Answer<'a, Value, ApiRefusal> {
+        Box::pin(self.create_connection(id, provider, settings))
+    }
+
+    fn replace<'a>(
+        &'a self,
+        id: &'a ConnectionId,
+        provider: Option<Name>,
+        settings: Settings,
+    ) -> Answer<'a, Value, ApiRefusal> {
+        Box::pin(self.replace_connection(id, provider, settings))
+    }
+
+    fn delete<'a>(&'a self, id: &'a ConnectionId, revoke: bool) -> Answer<'a, Value, ApiRefusal> {
+        Box::pin(self.delete_connection(id, revoke))
+    }
+
+    fn credential<'a>(
+        &'a self,
+        id: &'a ConnectionId,
+        scopes: Vec<String>,
+        min_ttl: Duration,
+    ) -> Answer<'a, Zeroizing<Vec<u8>>, ApiRefusal> {
+        Box::pin(async move {
+            if !self.app.config().resolved.admin.credentials {
+                let what =
+                    "handing out tokens is turned off: whoever reaches the socket could take them along";
+                let fault = Fault::new(Code::AccessDenied, what);
+                return Err(ApiRefusal::new(Why::TurnedOff, fault.hint("set `admin.credentials = true`")));
+            }
+            let target = Target { scopes, ..Target::default() };
+            let prepared = self.app.credential(id, target, min_ttl).await?;
+            let nothing = || Fault::new(Code::NotLoggedIn, format!("`{id}` has no token to hand out"));
+            Ok(revealed(id, &prepared).ok_or_else(nothing)?)
+        })
     }
 
     fn begin_login(self: Arc<Self>, options: LoginOptions) -> Result<Value, ApiRefusal> {
@@ -187,6 +236,11 @@ impl Control for Serving {
         self.logins.cancel(id)
     }
 
+    fn cancel_login_of(&self, id: &ConnectionId) -> Result<Value, ApiRefusal> {
+        let none = || ApiRefusal::of(Why::NotFound, format!("no login of `{id}` is under way"));
+        self.logins.cancel_of(id).ok_or_else(none)
+    }
+
     fn run<'a>(&'a self, plugin: &'a Name, arguments: Vec<String>) -> Answer<'a> {
         Box::pin(self.app.run_command(plugin, arguments))
     }
@@ -203,7 +257,7 @@ impl Control for Serving {
 
 impl Serving {
     /// A connection as `auth status` shows it, and with its settings.
-    async fn connection_document(&self, id: &ConnectionId) -> Result<Value, Fault> {
+    pub(super) async fn connection_document(&self, id: &ConnectionId) -> Result<Value, Fault> {
         let all = self.app.directory.connections();
         let own = all.into_iter().find(|(known, _)| known == id).map(|(_, own)| own);
         let own = own.ok_or_else(|| super::unknown_connection(id, &self.app.config()))?;
@@ -235,33 +289,45 @@ impl super::App {
 
     /// Revokes if asked to, and forgets the grant.
     pub async fn logout(&self, id: &ConnectionId, revoke: bool) -> Result<Value, Fault> {
-        let (connection, plugin) = self.directory.lookup(id).await?;
-        let owner = super::login::owner(&connection, &plugin);
-        let lease = self.vault.begin(id, owner, crate::vault::Purpose::Login).await?;
-        let had_grant = lease.transaction().envelope().is_some();
-        let outcome = if had_grant {
-            Some(plugin.logout(&connection, lease.transaction(), revoke).await)
-        } else {
-            None
-        };
-        // Whatever the provider said: the local half is done.
-        if had_grant {
-            lease.transaction().delete()?;
-        }
+        let (lease, outcome) = self.give_up(id, revoke).await?;
         lease.close();
         self.credentials.changed(id).await;
-        let (revoked, message) = match outcome {
-            Some(Ok(outcome)) => (outcome.revoked, outcome.message),
-            Some(Err(fault)) => (false, Some(format!("not revoked at the provider: {}", fault.message))),
-            None => (false, Some("there was nothing to forget".to_owned())),
+        let mut document = json!({ "schema": "ccproxy.auth-logout/1", "connection": id });
+        outcome.describe(&mut document);
+        Ok(document)
+    }
+
+    /// The same, and the lock stays held. Without its plugin a connection can only be forgotten.
+    pub(super) async fn give_up(&self, id: &ConnectionId, revoke: bool) -> Result<(Lease, LoggedOut), Fault> {
+        let (connection, plugin) = match self.directory.lookup(id).await {
+            Ok((connection, plugin)) => (connection, Some(plugin)),
+            Err(fault) if fault.code == Code::PluginMissing && !revoke => {
+                (self.directory.settings.connection(id)?, None)
+            }
+            Err(fault) => return Err(fault),
         };
-        Ok(json!({
-            "schema": "ccproxy.auth-logout/1",
-            "connection": id,
-            "logged_out": had_grant,
-            "revoked": revoked,
-            "message": message,
-        }))
+        let owner = Owner {
+            provider: connection.provider.clone(),
+            plugin: plugin.as_ref().map(|plugin| plugin.plugin()).unwrap_or_default(),
+        };
+        let lease = self.vault.begin(id, owner, Purpose::Login).await?;
+        let had_grant = lease.transaction().envelope().is_some();
+        let mut outcome = LoggedOut { had_grant, revoked: false, message: None };
+        if !had_grant {
+            outcome.message = Some("there was nothing to forget".to_owned());
+            return Ok((lease, outcome));
+        }
+        if let Some(plugin) = plugin {
+            match plugin.logout(&connection, lease.transaction(), revoke).await {
+                Ok(said) => (outcome.revoked, outcome.message) = (said.revoked, said.message),
+                Err(fault) => {
+                    outcome.message = Some(format!("not revoked at the provider: {}", fault.message))
+                }
+            }
+        }
+        // Whatever the provider said: the local half is done.
+        lease.transaction().delete()?;
+        Ok((lease, outcome))
     }
 
     /// Acquires, and asks the provider whose account it is.
@@ -281,7 +347,23 @@ impl super::App {
     }
 }
 
-fn millis(time: std::time::Duration) -> u64 {
+/// What became of a grant.
+pub(super) struct LoggedOut {
+    had_grant: bool,
+    revoked: bool,
+    message: Option<String>,
+}
+
+impl LoggedOut {
+    /// Tells it in a document.
+    pub(super) fn describe(self, document: &mut Value) {
+        document["logged_out"] = self.had_grant.into();
+        document["revoked"] = self.revoked.into();
+        document["message"] = self.message.into();
+    }
+}
+
+fn millis(time: Duration) -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::config::{ConfigError, SecretRef, StoredConnection, setting_of_text};
+use crate::config::{ConfigError, Given, SecretRef, StoredConnection, setting_of_text};
 use crate::fault::{Code, Fault};
 use crate::login::{LoginOptions, SecretSource, Target};
 use crate::model::Connection;
@@ -93,7 +93,7 @@ impl App {
         draft.write = known.is_none() || changed;
         if draft.write {
             // Flags have no lines that an excerpt could show.
-            let checked = draft.stored().check(Some(schema)).map_err(Fault::from);
+            let checked = draft.stored().check(Given::Flags, Some(schema)).map_err(Fault::from);
             checked.map_err(|fault| Fault { transcript: None, ..fault })?;
         }
         Ok(draft)

@@ -11,7 +11,7 @@ use super::reload::Made;
 use super::{App, ConnectionStatus};
 use crate::credential::{self, Prepared};
 use crate::fault::{Code, Fault};
-use crate::guard::MAX_FIELDS;
+use crate::guard::{Access, MAX_FIELDS};
 use crate::login::nearest;
 use crate::message::{CLIENT_CREDENTIALS, Entry, Field, Local, RequestHead, Version, Via};
 use crate::model::{ConnectionId, Name, UnixMillis};
@@ -44,6 +44,7 @@ pub struct Asked<'a> {
 pub struct Explainer<'a> {
     app: &'a App,
     rules: Rules,
+    asks_for_key: bool,
 }
 
 /// What would come of a request.
@@ -58,6 +59,8 @@ pub struct Explanation {
     pub standing: Option<ConnectionStatus>,
     /// The path of a route that may have been meant, where none was found.
     pub nearest: Option<Name>,
+    /// Whether it gets in with a local key only.
+    pub asks_for_key: bool,
 }
 
 /// What is done with a request.
@@ -97,8 +100,11 @@ impl App {
     pub async fn explainer(&self) -> Result<Explainer<'_>, Fault> {
         let config = self.config();
         self.check(&config, &Made::default()).await?;
-        let rules = self.prepare(config, &Made::default()).await?.rules;
-        Ok(Explainer { app: self, rules })
+        let mut rules = self.prepare(config, &Made::default()).await?.rules;
+        // What is asked is what becomes of a request that gets in.
+        let asks_for_key = rules.guard.access == Access::Key;
+        rules.guard.access = Access::SameUser;
+        Ok(Explainer { app: self, rules, asks_for_key })
     }
 }
 
@@ -117,6 +123,7 @@ impl Explainer<'_> {
             local: asked.local,
             dedicated: asked.dedicated.clone(),
             http2: false,
+            exposed: false,
             entry: Entry::SameUser,
         };
         let (outcome, route, onward) = match self.rules.decide(&head, &via) {
@@ -129,7 +136,7 @@ impl Explainer<'_> {
         };
         let lost = route.is_none() && matches!(outcome, Outcome::Refuse(Refusal::NoSuchRoute { .. }));
         let nearest = if lost { self.nearest(asked.target) } else { None };
-        Explanation { outcome, route, onward, standing: None, nearest }
+        Explanation { outcome, route, onward, standing: None, nearest, asks_for_key: self.asks_for_key }
     }
 
     /// One field of every name that the proxy has an opinion on.
@@ -268,6 +275,7 @@ impl Explanation {
             },
             "problem": self.refusal().map(|refusal| told(refusal, route)),
             "nearest": self.nearest,
+            "key_required": self.asks_for_key,
             "route": route.map(|route| json!({
                 "name": route.name,
                 "path": format!("/{}/", route.path),

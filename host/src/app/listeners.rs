@@ -10,14 +10,17 @@ use crate::proxy::{Address, BindError, ListenerSpec, ListenerUrl, Place, Terms};
 /// The listeners that a configuration asks for: those of the server, then those that a route has to itself.
 pub fn wanted(config: &Config) -> Vec<ListenerSpec> {
     let resolved = &config.resolved;
-    let shared = resolved.server.listen.iter().filter_map(|listen| spec(listen, Terms::default()));
-    shared.chain(own(resolved)).collect()
+    let may_be_exposed = config.allows_exposure();
+    let terms = || Terms { may_be_exposed, ..Terms::default() };
+    let shared = resolved.server.listen.iter().filter_map(|listen| spec(listen, terms()));
+    shared.chain(own(resolved, may_be_exposed)).collect()
 }
 
-fn own(resolved: &Resolved) -> impl Iterator<Item = ListenerSpec> {
-    resolved.routes.iter().filter_map(|(name, route)| {
+fn own(resolved: &Resolved, may_be_exposed: bool) -> impl Iterator<Item = ListenerSpec> {
+    resolved.routes.iter().filter_map(move |(name, route)| {
         // `http2` is for the upstream; a client that must be passed on in HTTP/2 (gRPC) has to come in with it.
-        let terms = Terms { dedicated: Some(name.clone()), http2: route.http2.unwrap_or(false) };
+        let terms =
+            Terms { dedicated: Some(name.clone()), http2: route.http2.unwrap_or(false), may_be_exposed };
         spec(route.listen.as_ref()?, terms)
     })
 }

@@ -13,6 +13,7 @@ use tokio::task::AbortHandle;
 use crate::admin::Control;
 use crate::fault::{Code, Fault};
 use crate::login::{LoginError, LoginOptions, Notice, Person};
+use crate::model::ConnectionId;
 use crate::refusal::{ApiRefusal, Why};
 use crate::secret::Secret;
 
@@ -89,15 +90,28 @@ impl Logins {
     /// Ends a login. Nothing is saved.
     pub(super) fn cancel(&self, id: &str) -> Result<Value, ApiRefusal> {
         let login = self.find(id)?;
-        if let Some(driving) = login.driving.lock().unwrap_or_else(PoisonError::into_inner).take() {
-            driving.abort();
-        }
-        login.end(|document| document["step"] = "cancelled".into());
+        login.cancel();
         self.document(id)
+    }
+
+    /// Ends the login of a connection that is under way, if one is.
+    pub(super) fn cancel_of(&self, connection: &ConnectionId) -> Option<Value> {
+        let subject = connection.to_string();
+        let waiting = |login: &&Arc<Login>| login.subject == subject && login.shown().ended.is_none();
+        let login = self.all().values().find(waiting).cloned()?;
+        login.cancel();
+        Some(login.shown().document.clone())
     }
 }
 
 impl Login {
+    fn cancel(&self) {
+        if let Some(driving) = self.driving.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            driving.abort();
+        }
+        self.end(|document| document["step"] = "cancelled".into());
+    }
+
     fn shown(&self) -> MutexGuard<'_, Shown> {
         self.shown.lock().unwrap_or_else(PoisonError::into_inner)
     }

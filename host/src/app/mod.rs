@@ -1,5 +1,7 @@
 //! The one place that knows the order of the stages, and what commands and the admin socket can do.
 
+mod config_reader;
+mod connections;
 mod control;
 mod directory;
 mod draft;
@@ -28,8 +30,9 @@ use crate::config::{self, Backend, Config, Paths};
 use crate::credential::{Credentials, Prepared, Reason};
 use crate::fault::Fault;
 use crate::hook::Hooks;
+use crate::keys::{KeyFile, Keys, NewKey};
 use crate::meter::Meters;
-use crate::model::{ConnectionId, CredentialKey, Target, UnixMillis};
+use crate::model::{ConnectionId, CredentialKey, Name, Target, UnixMillis};
 use crate::plugin::{
     Deadlines, Description, Limits, Registry, RegistryConfig, Secrets as _, Services, Trust,
 };
@@ -56,6 +59,7 @@ pub struct App {
     pub(crate) hooks: Hooks,
     pub(crate) credentials: Credentials,
     pub(crate) meters: Arc<Meters>,
+    pub(crate) keys: Arc<Keys>,
 }
 
 impl App {
@@ -93,7 +97,15 @@ impl App {
             policy,
             Arc::new(hooks.clone()),
         );
-        Ok(Self { paths, directory, vault, hooks, credentials, meters })
+        let keys = Arc::new(Keys::of(KeyFile::at(paths.local_keys())));
+        Ok(Self { paths, directory, vault, hooks, credentials, meters, keys })
+    }
+
+    /// The same with a local key that is in no file and good for as long as it lives; and the key.
+    pub fn lending_key(self, name: Name) -> Result<(Self, Secret), Fault> {
+        let file = KeyFile::at(self.paths.local_keys());
+        let (keys, text) = Keys::of(file).lending(NewKey::draw(name, None, false)?);
+        Ok((Self { keys: Arc::new(keys), ..self }, text))
     }
 
     /// The configuration in force.
@@ -131,7 +143,7 @@ impl App {
     async fn status_with(
         &self,
         id: &ConnectionId,
-        provider: &crate::model::Name,
+        provider: &Name,
         settings: &serde_json::Map<String, serde_json::Value>,
     ) -> ConnectionStatus {
         let stored = self.vault.read(id);
@@ -161,7 +173,7 @@ impl App {
     fn known<'a>(
         &'a self,
         id: &'a ConnectionId,
-        provider: &'a crate::model::Name,
+        provider: &'a Name,
         settings: &serde_json::Map<String, serde_json::Value>,
         stored: Result<Option<crate::vault::Envelope>, Fault>,
         plugin: Result<(), Fault>,

@@ -76,6 +76,7 @@ impl App {
     /// plugins do not know. A connection whose plugin is missing waits for it.
     pub(super) async fn check(&self, config: &Config, made: &Made) -> Result<(), Fault> {
         config.check_supported()?;
+        config.check_exposure()?;
         config.check_references()?;
         let mut problems = Vec::new();
         let mut plugins = BTreeMap::new();
@@ -107,7 +108,7 @@ impl App {
         let injected = manifests.values().flat_map(|manifest| manifest.injected_fields.iter().cloned());
         let table = routes::build(&config, &described, &outlets, &mut cell, &self.meters, injected)?;
         let table = table.with_public(own_paths::public(manifests.values()));
-        let rules = rules(&config, table)?;
+        let rules = rules(&config, table, &self.keys)?;
         Ok(Next { config, outlets, rules, described, cells, stale })
     }
 
@@ -170,9 +171,7 @@ impl Serving {
     }
 
     async fn reload_over(&self, made: &mut Made, cause: Cause) -> Result<(Changes, Arc<Config>), Fault> {
-        // Here and not on a thread that may block: it takes milliseconds, and each such thread would keep the
-        // memory of a large configuration in an arena of its own.
-        let config = Arc::new(Config::load(self.app.config().sources())?);
+        let config = Arc::new(self.config_reader.read(self.app.config().sources().clone()).await?);
         let same = made.config.as_ref().is_some_and(|old| old.resolved == config.resolved);
         if same && cause == Cause::Watch {
             return Ok((Changes::default(), config));

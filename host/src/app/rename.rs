@@ -2,9 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::config::{Config, StoredConnection};
+use crate::config::{Config, Origin, StoredConnection};
 use crate::fault::{Code, Fault};
-use crate::model::ConnectionId;
+use crate::model::{ConnectionId, Name};
 
 use super::App;
 
@@ -39,7 +39,7 @@ impl App {
             "schema": "ccproxy.auth-rename/1",
             "from": from,
             "to": to,
-            "routes": routes_of(&config, from),
+            "routes": routes_of(&config, from).iter().map(named).collect::<Vec<_>>(),
         }))
     }
 
@@ -71,8 +71,12 @@ fn renameable(config: &Config, from: &ConnectionId, to: &ConnectionId) -> Result
     }
 }
 
-/// The written routes that still name the old one, and where.
-fn routes_of(config: &Config, id: &ConnectionId) -> Vec<Value> {
+/// The written routes that name a connection, and where.
+pub(super) fn routes_of(config: &Config, id: &ConnectionId) -> Vec<(Name, Origin)> {
     let routes = config.resolved.routes.iter().filter(|(_, route)| route.connection == *id);
-    routes.map(|(name, route)| json!({ "name": name, "written_at": route.origin.to_string() })).collect()
+    routes.map(|(name, route)| (name.clone(), route.origin.clone())).collect()
+}
+
+fn named((name, origin): &(Name, Origin)) -> Value {
+    json!({ "name": name, "written_at": origin.to_string() })
 }

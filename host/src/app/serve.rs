@@ -1,5 +1,7 @@
 //! The running host: every stage joined, started, drained.
 
+use std::collections::BTreeSet;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::time::Duration;
@@ -16,14 +18,16 @@ use crate::credential::{Acquire as _, Prepared, Reason};
 use crate::fault::{Code, Fault};
 use crate::guard::{Access, Guard};
 use crate::hook::{Event, HookSink as _, Hooks, Kind, log_events};
+use crate::keys::Keys;
 use crate::model::{ConnectionId, CredentialKey, Target, UnixMillis};
 use crate::plugin::{Authenticated, Changed, Registry};
 use crate::proxy::{BindError, Doors, ListenerUrl, Proxy, ProxyConfig, Rules, Running, worker_count};
 use crate::route::{Forward, RouteTable};
 use crate::upstream::Base;
 use crate::vault::Watch;
-use crate::watch::FileWatch;
+use crate::watch::{FileWatch, Places};
 
+use super::config_reader::ConfigReader;
 use super::logins::Logins;
 use super::metrics::PluginErrors;
 use super::own_paths::PluginPaths;
@@ -48,6 +52,7 @@ pub struct Serving {
     admin: Option<String>,
     /// Making rules asks every plugin: one at a time, so that the newest answer is the last one stored.
     pub(super) made: Mutex<Made>,
+    pub(super) config_reader: ConfigReader,
     /// How the configuration stands.
     pub(super) standing: std::sync::Mutex<Standing>,
     /// The configuration in force, for whoever follows it.
@@ -76,6 +81,7 @@ pub struct Attached {
     hearing: JoinHandle<()>,
     plugins: JoinHandle<()>,
     configuration: JoinHandle<()>,
+    keys: JoinHandle<()>,
     _store: Option<Watch>,
 }
 
@@ -101,9 +107,19 @@ impl App {
     pub async fn serve(self) -> Result<Attached, StartError> {
         let config = self.config();
         self.vault.set_brief(false);
-        let rules = Arc::new(ArcSwap::from_pointee(rules(&config, RouteTable::default())?));
-        if config.resolved.server.access == config::Access::Open {
-            tracing::warn!("server.access is `open`: whoever reaches a listener uses every connection");
+        let rules = Arc::new(ArcSwap::from_pointee(rules(&config, RouteTable::default(), &self.keys)?));
+        let keys = self.keys.reload()?;
+        match config.resolved.server.access {
+            config::Access::Open => {
+                tracing::warn!("server.access is `open`: whoever reaches a listener uses every connection");
+            }
+            config::Access::Key if keys == 0 => {
+                tracing::warn!(
+                    hint = "ccproxy key create NAME",
+                    "server.access is `key`, and there is no key"
+                );
+            }
+            config::Access::Key | config::Access::SameUser => {}
         }
         // listen -> guard -> route -> credential -> upstream -> respond
         let proxy = Proxy::bind(ProxyConfig {
@@ -133,6 +149,7 @@ impl App {
             app: self,
             rules,
             made: Mutex::default(),
+            config_reader: ConfigReader::start().map_err(BindError::Workers)?,
             standing: std::sync::Mutex::new(Standing::new(&config)),
             in_force: watch::Sender::new(config),
             started_at,
@@ -153,8 +170,9 @@ impl App {
         });
         let plugins = tokio::spawn(follow_plugins(Arc::clone(&serving)));
         let configuration = tokio::spawn(follow_configuration(Arc::clone(&serving)));
+        let keys = tokio::spawn(follow_keys(Arc::clone(&serving)));
         serving.app.emit(Kind::AppReady, |event| event.with("listen", serving.listen_urls()));
-        Ok(Attached { serving, running, admin, hearing, plugins, configuration, _store: store.ok() })
+        Ok(Attached { serving, running, admin, hearing, plugins, configuration, keys, _store: store.ok() })
     }
 
     async fn admin_socket(&self) -> Option<AdminSocket> {
@@ -294,6 +312,7 @@ impl Attached {
         self.hearing.abort();
         self.plugins.abort();
         self.configuration.abort();
+        self.keys.abort();
         app.registry().shutdown(PLUGIN_GRACE).await;
     }
 }
@@ -333,11 +352,29 @@ async fn follow_configuration(serving: Arc<Serving>) {
     }
 }
 
+/// Takes over the local keys whenever their file changed.
+async fn follow_keys(serving: Arc<Serving>) {
+    let file = serving.app.keys.path().to_owned();
+    let directories: BTreeSet<_> = file.parent().map(Path::to_owned).into_iter().collect();
+    let places = move || Places { directories: directories.clone(), files: [file.clone()].into() };
+    let mut watch = FileWatch::new(Arc::new(places)).await;
+    loop {
+        // At first, too: they were read some time before anybody watched.
+        match serving.app.keys.reload() {
+            Ok(keys) => tracing::debug!(keys, "local keys read"),
+            Err(fault) => {
+                tracing::error!(error = %fault, hint = fault.hint, "the local keys stay as they were")
+            }
+        }
+        watch.changed().await;
+    }
+}
+
 /// What requests read of a configuration.
-pub(super) fn rules(config: &Config, routes: RouteTable) -> Result<Rules, Fault> {
+pub(super) fn rules(config: &Config, routes: RouteTable, keys: &Arc<Keys>) -> Result<Rules, Fault> {
     let server = &config.resolved.server;
     Ok(Rules {
-        guard: guard(server).map_err(|fault| config.mistake(&["server", "allowed_hosts"], &fault))?,
+        guard: guard(server, keys).map_err(|fault| config.mistake(&["server", "allowed_hosts"], &fault))?,
         routes,
         http2: server.http2,
         access_log: config.resolved.logging.access_log,
@@ -345,7 +382,7 @@ pub(super) fn rules(config: &Config, routes: RouteTable) -> Result<Rules, Fault>
     })
 }
 
-fn guard(server: &config::Server) -> Result<Guard, Fault> {
+fn guard(server: &config::Server, keys: &Arc<Keys>) -> Result<Guard, Fault> {
     let hosts = server.allowed_hosts.iter().map(|host| {
         host.parse()
             .map_err(|error| Fault::new(Code::InvalidConfig, format!("`server.allowed_hosts`: {error}")))
@@ -353,9 +390,10 @@ fn guard(server: &config::Server) -> Result<Guard, Fault> {
     Ok(Guard {
         access: match server.access {
             config::Access::Open => Access::Open,
-            // `key` was refused as unsupported before we get here.
-            config::Access::SameUser | config::Access::Key => Access::SameUser,
+            config::Access::SameUser => Access::SameUser,
+            config::Access::Key => Access::Key,
         },
+        keys: Arc::clone(keys),
         allowed_hosts: hosts.collect::<Result<_, _>>()?,
         allowed_origins: server.allowed_origins.clone(),
     })

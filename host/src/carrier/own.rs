@@ -71,7 +71,9 @@ pub(super) async fn answer(
             let (plugin, rest) = match path {
                 OwnPath::Index => {
                     let rules = worker.shared.rules.load();
-                    return Ok(ours(respond::index(head, admitted.authority, &rules.routes)));
+                    let routes = rules.routes.routes().filter(|route| admitted.may_use(&route.name));
+                    let routes: Vec<_> = routes.collect();
+                    return Ok(ours(respond::index(head, admitted.authority, &routes)));
                 }
                 OwnPath::Live => return Ok(ours(respond::live())),
                 OwnPath::Ready => return Ok(ours(respond::ready(!worker.is_draining()))),

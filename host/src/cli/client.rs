@@ -49,6 +49,9 @@ pub(super) struct HostStatus {
     pub(super) pid: u32,
     state_dir: PathBuf,
     config_dir: PathBuf,
+    /// Its `server.access`.
+    #[serde(default)]
+    pub(super) access: Option<String>,
     /// URLs of its listeners.
     pub(super) listen: Vec<String>,
     /// URLs of the listeners that routes have to themselves.

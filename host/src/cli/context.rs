@@ -124,7 +124,7 @@ impl Context {
         };
         let web = listen.iter().find(|url| url.starts_with("http"));
         Ok(match (web, listen.first()) {
-            (Some(url), _) => WayIn::Web(url.trim_end_matches('/').to_owned()),
+            (Some(url), _) => WayIn::Web(from_here(url.trim_end_matches('/'))),
             (None, Some(socket)) => WayIn::Socket(socket.trim_start_matches("unix:").to_owned()),
             // All are descriptors that only the running host can look at.
             (None, None) => WayIn::Web("http://127.0.0.1:8462".into()),
@@ -156,6 +156,11 @@ impl Context {
         let aliases = plugin.manifest().aliases.clone();
         Ok((provider.to_string(), plugin.settings_schema().clone(), aliases))
     }
+}
+
+/// Every address of this machine is one that nobody can ask for; this machine's own is among them.
+pub(super) fn from_here(url: &str) -> String {
+    url.replace("://0.0.0.0:", "://127.0.0.1:").replace("://[::]:", "://[::1]:")
 }
 
 impl From<ConfigError> for CliError {

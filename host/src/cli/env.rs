@@ -3,14 +3,12 @@
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
-use super::context::{Context, WayIn};
+use super::context::{Context, WayIn, from_here};
 use super::error::{CliError, Exit};
+use super::local_key::{self, KeyArgs};
 use crate::app::App;
 use crate::config::Config;
 use crate::model::{ConnectionId, Name};
-
-/// What SDKs are given where no key is needed: they insist on one.
-const KEY: &str = "ccproxy-local";
 
 /// Print the variables that point a tool at a route
 ///
@@ -23,6 +21,8 @@ pub(super) struct EnvArgs {
     /// Print for this shell
     #[arg(long, value_enum, default_value_t = Shell::Bash)]
     shell: Shell,
+    #[command(flatten)]
+    key: KeyArgs,
 }
 
 #[derive(ValueEnum, Clone, Copy, Debug)]
@@ -39,7 +39,10 @@ enum Shell {
 pub(super) async fn run(args: EnvArgs, context: Context) -> Result<Exit, CliError> {
     let app = context.app()?;
     let mapping = Mapping::of(&app, &args.name).await?;
-    let variables = mapping.variables(&mapping.url(&context).await?);
+    let needed = local_key::is_needed(&context, &app.config()).await?;
+    let key = args.key.key(needed, &context, [&mapping.name])?;
+    let key = key.ok_or_else(|| local_key::missing(&mapping.name))?;
+    let variables = mapping.variables(&mapping.url(&context).await?, &key);
     if context.out.json {
         let variables: serde_json::Map<_, _> =
             variables.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
@@ -54,7 +57,7 @@ pub(super) async fn run(args: EnvArgs, context: Context) -> Result<Exit, CliErro
 
 /// How a tool is pointed at a route: the variables it reads.
 pub(super) struct Mapping {
-    name: Name,
+    pub(super) name: Name,
     path: String,
     /// Whose credential the route carries.
     pub(super) connection: ConnectionId,
@@ -81,7 +84,7 @@ impl Mapping {
     /// The URL of the route: its own listener, else its path at the host that runs or would.
     pub(super) async fn url(&self, context: &Context) -> Result<String, CliError> {
         match context.own_url(&self.name).await? {
-            Some(own) if own.starts_with("http") => Ok(own),
+            Some(own) if own.starts_with("http") => Ok(from_here(&own)),
             // A base URL cannot name a Unix socket; the path leads to the route too.
             Some(_) | None => match context.way_in().await? {
                 WayIn::Web(proxy) => Ok(self.below(&proxy)),
@@ -98,9 +101,9 @@ impl Mapping {
         format!("{proxy}/{}", self.path)
     }
 
-    /// The variables, for the URL of the route.
-    pub(super) fn variables(&self, base: &str) -> Vec<(String, String)> {
-        self.templates.iter().map(|(name, template)| (name.clone(), fill(template, base))).collect()
+    /// The variables, for the URL of the route and the key of the tool.
+    pub(super) fn variables(&self, base: &str, key: &str) -> Vec<(String, String)> {
+        self.templates.iter().map(|(name, template)| (name.clone(), fill(template, base, key))).collect()
     }
 }
 
@@ -122,8 +125,8 @@ fn route(config: &Config, id: &ConnectionId) -> Result<(String, ConnectionId), C
     Err(CliError::no_such("route or connection", name.as_str(), routes.chain(own)))
 }
 
-fn fill(template: &str, base: &str) -> String {
-    template.replace("{base}", base).replace("{key}", KEY)
+fn fill(template: &str, base: &str, key: &str) -> String {
+    template.replace("{base}", base).replace("{key}", key)
 }
 
 /// One assignment. Quoted, because a template is a plugin's text.
@@ -141,13 +144,14 @@ fn line(shell: Shell, name: &str, value: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::guard::PLACEHOLDER;
     use pretty_assertions::assert_eq;
 
     #[test]
     fn a_template_names_base_and_key() {
         let base = "http://127.0.0.1:8462/openai";
-        assert_eq!(fill("{base}/v1", base), "http://127.0.0.1:8462/openai/v1");
-        assert_eq!(fill("{key}", base), "ccproxy-local");
+        assert_eq!(fill("{base}/v1", base, PLACEHOLDER), "http://127.0.0.1:8462/openai/v1");
+        assert_eq!(fill("{key}", base, PLACEHOLDER), "ccproxy-local");
     }
 
     #[test]

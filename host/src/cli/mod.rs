@@ -12,6 +12,8 @@ mod env;
 mod error;
 mod explain;
 mod hooks_tail;
+mod key;
+mod local_key;
 mod logging;
 mod man;
 mod output;
@@ -90,6 +92,8 @@ enum Command {
     Explain(explain::ExplainArgs),
     Env(env::EnvArgs),
     Run(run::RunArgs),
+    #[command(subcommand, alias = "keys")]
+    Key(key::KeyCommand),
     #[command(subcommand)]
     Config(config::ConfigCommand),
     #[command(subcommand)]
@@ -184,6 +188,7 @@ async fn dispatch(
         Command::Explain(args) => explain::run(args, context).await,
         Command::Env(args) => env::run(args, context).await,
         Command::Run(args) => run::run(args, context).await,
+        Command::Key(command) => key::run(command, context).await,
         Command::Config(command) => config::run(command, context).await,
         Command::Hooks(command) => hooks_tail::run(command, context).await,
         Command::Completions(args) => completions::run(args, context),

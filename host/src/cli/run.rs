@@ -13,6 +13,7 @@ use clap::Args;
 use super::context::Context;
 use super::env::Mapping;
 use super::error::{CliError, Exit, chain};
+use super::local_key::{self, KeyArgs};
 use crate::app::{App, Attached, StartError};
 use crate::config::Config;
 use crate::model::ConnectionId;
@@ -29,6 +30,8 @@ pub(super) struct RunArgs {
     /// Routes, or connections for their own routes
     #[arg(value_name = "NAME", required = true)]
     names: Vec<ConnectionId>,
+    #[command(flatten)]
+    key: KeyArgs,
     /// The command and its arguments
     #[arg(value_name = "CMD", required = true, last = true)]
     command: Vec<OsString>,
@@ -55,20 +58,27 @@ async fn passed_on(args: RunArgs, context: Context) -> Result<Exit, CliError> {
     };
     let config = app.config();
     let mappings = mappings(&app, &args.names).await?;
+    let needed = local_key::is_needed(&context, &config).await?;
+    let key = args.key.key(needed, &context, mappings.iter().map(|mapping| &mapping.name))?;
     warn(&app, &mappings, &context);
-    let (private, urls) = match host {
+    let (private, urls, key) = match host {
         Some(_) => {
+            let key = key.ok_or_else(|| local_key::missing(&mappings[0].name))?;
             let mut urls = Vec::with_capacity(mappings.len());
             for mapping in &mappings {
                 urls.push(mapping.url(&context).await?);
             }
-            (None, urls)
+            (None, urls, key)
         }
         None => {
+            let (app, key) = match key {
+                Some(key) => (app, key),
+                None => lending(app)?,
+            };
             let attached = started(app).await?;
             let proxy = attached.listeners().first().map(ToString::to_string).unwrap_or_default();
             let urls = mappings.iter().map(|mapping| mapping.below(proxy.trim_end_matches('/'))).collect();
-            (Some(attached), urls)
+            (Some(attached), urls, key)
         }
     };
     for (name, url) in args.names.iter().zip(&urls) {
@@ -76,7 +86,7 @@ async fn passed_on(args: RunArgs, context: Context) -> Result<Exit, CliError> {
             context.out.remark(&format!("ccproxy: {name} → {url}"));
         }
     }
-    let variables = mappings.iter().zip(&urls).flat_map(|(mapping, url)| mapping.variables(url));
+    let variables = mappings.iter().zip(&urls).flat_map(|(mapping, url)| mapping.variables(url, &key));
     let changes = environment::changes(std::env::vars_os(), &secrets(&config), variables);
     let ended = child::run(&args.command, changes, &mut signals).await;
     if let Some(host) = private {
@@ -90,8 +100,16 @@ async fn passed_on(args: RunArgs, context: Context) -> Result<Exit, CliError> {
 fn private(context: &Context) -> Result<App, CliError> {
     let config = context.private_config()?;
     config.check_supported()?;
+    config.check_exposure()?;
     config.check_references()?;
     Ok(App::open(config)?)
+}
+
+/// A host whose only client is our child has a key for it that ends with both.
+fn lending(app: App) -> Result<(App, String), CliError> {
+    let name = "run".parse().expect("it is a name");
+    let (app, key) = app.lending_key(name)?;
+    Ok((app, String::from_utf8_lossy(key.expose()).into_owned()))
 }
 
 async fn started(app: App) -> Result<Attached, CliError> {
@@ -107,7 +125,7 @@ async fn mappings(app: &App, names: &[ConnectionId]) -> Result<Vec<Mapping>, Cli
     let mut taken: BTreeMap<String, &ConnectionId> = BTreeMap::new();
     for name in names {
         let mapping = Mapping::of(app, name).await?;
-        for (variable, _) in mapping.variables("") {
+        for (variable, _) in mapping.variables("", "") {
             if let Some(other) = taken.insert(variable.clone(), name) {
                 return Err(CliError::usage(format!("`{other}` and `{name}` both set {variable}"))
                     .hint("run the command with one of them"));

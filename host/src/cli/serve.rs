@@ -28,6 +28,7 @@ pub(super) struct ServeArgs {
 pub(super) async fn run(args: ServeArgs, context: Context) -> Result<Exit, CliError> {
     let config = context.config_with(args.set, args.listen)?;
     config.check_supported()?;
+    config.check_exposure()?;
     config.check_references()?;
     let log = logging::start(&context.global, Some(&config.resolved.logging));
     let (mut stop, mut hangup) = (Stop::new()?, listen(SignalKind::hangup())?);

@@ -63,6 +63,10 @@ fn the_commands_are_those_of_the_interface() {
             "ccproxy explain",
             "ccproxy env",
             "ccproxy run",
+            "ccproxy key",
+            "ccproxy key create",
+            "ccproxy key list",
+            "ccproxy key revoke",
             "ccproxy config",
             "ccproxy config check",
             "ccproxy config show",
@@ -119,9 +123,7 @@ fn a_group_without_a_command_shows_its_help_and_is_a_mistake() {
 
 #[test]
 fn commands_of_later_are_not_there_yet() {
-    for line in ["ccproxy doctor", "ccproxy key list"] {
-        assert_eq!(refused(line).exit, Exit::USAGE, "{line}");
-    }
+    assert_eq!(refused("ccproxy doctor").exit, Exit::USAGE);
 }
 
 #[test]

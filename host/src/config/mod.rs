@@ -11,6 +11,7 @@ mod check;
 mod diagnostic;
 mod duration;
 mod environment;
+mod exposure;
 mod foreign;
 mod json_schema;
 mod kind;
@@ -44,7 +45,7 @@ pub use named::{ConnectionConfig, Cookies, RouteConfig};
 pub use origin::Origin;
 pub use paths::Paths;
 pub use secret_ref::{SecretRef, is_secret_name};
-pub use settings::setting_of_text;
+pub use settings::{Given, setting_of_text};
 pub use show::{Schemas, Shown};
 pub use store::StoredConnection;
 pub use typed::{

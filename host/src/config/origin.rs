@@ -25,6 +25,8 @@ pub enum Origin {
     Environment(String),
     /// A command line flag, with the key for `--set`.
     Flag(String),
+    /// A member of a document that somebody sent.
+    Member(String),
 }
 
 impl fmt::Display for Origin {
@@ -35,6 +37,7 @@ impl fmt::Display for Origin {
             Self::File { path, line, column } => write!(f, "{}:{line}:{column}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
+            Self::Member(member) => write!(f, "member {member}"),
         }
     }
 }
@@ -49,6 +52,8 @@ pub(super) enum Source {
     Environment(String),
     /// A flag.
     Flag(String),
+    /// A member of a document.
+    Member(String),
 }
 
 /// A file's text, the starts of its lines, and the parts that must not be shown.
@@ -141,6 +146,7 @@ impl Position {
             }
             Source::Environment(name) => Origin::Environment(name.clone()),
             Source::Flag(flag) => Origin::Flag(flag.clone()),
+            Source::Member(member) => Origin::Member(member.clone()),
         }
     }
 

@@ -66,6 +66,11 @@ impl Paths {
         self.state_dir.join("plugins.lock")
     }
 
+    /// The local keys, hashed.
+    pub fn local_keys(&self) -> PathBuf {
+        self.state_dir.join("keys.json")
+    }
+
     /// The user's plugins.
     pub fn user_plugins_dir(&self) -> PathBuf {
         self.data_dir.join("plugins")

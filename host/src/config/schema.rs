@@ -116,8 +116,10 @@ static TLS: [Key; 3] = [
     key("local_ca", Kind::Bool, "false", "makes certificates with a CA of our own instead"),
 ];
 
-static ADMIN: [Key; 1] =
-    [key("listen", Kind::AdminListen, r#""off""#, "an address for metrics and API over TCP")];
+static ADMIN: [Key; 2] = [
+    key("listen", Kind::AdminListen, r#""off""#, "an address for metrics and API over TCP"),
+    key("credentials", Kind::Bool, "false", "whether the API hands out tokens, on the Unix socket only"),
+];
 
 static UPSTREAM: [Key; 2] = [
     key(

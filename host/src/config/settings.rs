@@ -47,10 +47,10 @@ impl Config {
 }
 
 impl StoredConnection {
-    /// What is wrong with settings that were given on the command line, by the schema of the provider.
-    pub(super) fn check_by_schema(&self, schema: &Json) -> Vec<Diagnostic> {
+    /// What is wrong with settings that were given in this way, by the schema of the provider.
+    pub(super) fn check_by_schema(&self, schema: &Json, given: Given) -> Vec<Diagnostic> {
         let name = self.id.to_string();
-        let place = |path: &[&str]| Some(Position::whole(flag_of(path.get(2)?)));
+        let place = |path: &[&str]| Some(Position::whole(given.source(path.get(2)?)));
         Check { place: &place, root: schema }.object(&self.settings, schema, &["connections", &name])
     }
 }
@@ -61,9 +61,23 @@ pub fn setting_of_text(schema: &Json, key: &str, text: &str) -> Json {
     wanted.and_then(|wanted| typed(text, wanted, schema)).unwrap_or_else(|| Json::from(text))
 }
 
-/// The flag that a setting is given by.
-pub(super) fn flag_of(setting: &str) -> Arc<Source> {
-    Arc::new(Source::Flag(format!("--{}", setting.replace('_', "-"))))
+/// How somebody gives settings that are not written in a file: mistakes are told in these words.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Given {
+    /// By flags, each named like its setting.
+    Flags,
+    /// In the member `settings` of a document.
+    Members,
+}
+
+impl Given {
+    /// Where a setting was given.
+    pub(super) fn source(self, setting: &str) -> Arc<Source> {
+        Arc::new(match self {
+            Self::Flags => Source::Flag(format!("--{}", setting.replace('_', "-"))),
+            Self::Members => Source::Member(format!("settings.{setting}")),
+        })
+    }
 }
 
 struct Check<'a> {

@@ -9,11 +9,11 @@ use serde_json::{Map, Value as Json};
 
 use super::anchor::Anchor;
 use super::check::check_connection;
-use super::diagnostic::ConfigError;
+use super::diagnostic::{ConfigError, Diagnostic};
 use super::load::Config;
 use super::origin::Position;
 use super::paths::Paths;
-use super::settings::flag_of;
+use super::settings::Given;
 use super::tree::{Node, Table, Value};
 use crate::fault::{Code, Fault};
 use crate::model::{ConnectionId, Name};
@@ -33,7 +33,7 @@ impl StoredConnection {
     /// Writes or replaces the file: 0600 in directories of 0700, whole or not at all, and durable.
     pub fn write(&self, paths: &Paths) -> Result<(), Fault> {
         let path = paths.connection_file(&self.id);
-        self.check(None)?;
+        self.check(Given::Flags, None)?;
         let text = self.to_toml()?;
         let dir = path.parent().unwrap_or(Path::new("/"));
         DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| storage(dir, &error))?;
@@ -58,6 +58,24 @@ impl StoredConnection {
         Self { id: to.clone(), provider, settings }.write(paths)
     }
 
+    /// What is written in the file of a connection, if there is one.
+    pub fn text(paths: &Paths, id: &ConnectionId) -> Result<Option<Vec<u8>>, Fault> {
+        let path = paths.connection_file(id);
+        match std::fs::read(&path) {
+            Ok(text) => Ok(Some(text)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(&path, &error)),
+        }
+    }
+
+    /// Puts back what [`Self::text`] found.
+    pub fn put_back(paths: &Paths, id: &ConnectionId, text: Option<&[u8]>) -> Result<(), Fault> {
+        let Some(text) = text else { return Self::remove(paths, id).map(drop) };
+        let path = paths.connection_file(id);
+        let dir = path.parent().unwrap_or(Path::new("/"));
+        replace(dir, &path, text).map_err(|error| storage(&path, &error))
+    }
+
     /// Removes the file of a connection; whether there was one.
     pub fn remove(paths: &Paths, id: &ConnectionId) -> Result<bool, Fault> {
         let path = paths.connection_file(id);
@@ -73,7 +91,7 @@ impl StoredConnection {
     }
 
     fn to_toml(&self) -> Result<String, Fault> {
-        let mut tree = tree_of(&self.settings);
+        let mut tree = tree_of(&self.settings, Given::Flags);
         // A path typed here means a file here, not one beside the stored connection.
         let directory = std::env::current_dir().unwrap_or_default();
         Anchor { directory: &directory, home: None }.connection(&mut tree);
@@ -97,21 +115,27 @@ impl StoredConnection {
     }
 
     /// Refuses what would be refused when read, secrets above all; with a provider's schema, what that refuses too.
-    /// Mistakes name the flag that a setting is given by.
-    pub fn check(&self, schema: Option<&Json>) -> Result<(), ConfigError> {
+    /// Mistakes name what a setting was given by.
+    pub fn check(&self, given: Given, schema: Option<&Json>) -> Result<(), ConfigError> {
         let mut problems = Vec::new();
-        check_connection(&tree_of(&self.settings), &mut problems, &self.id.to_string());
+        check_connection(&tree_of(&self.settings, given), &mut problems, &self.id.to_string());
+        if self.settings.contains_key("provider") {
+            let place = Position::whole(given.source("provider"));
+            let told =
+                Diagnostic::at_key(&place, "`provider` is no setting: it is fixed when a connection is made");
+            problems.push(told);
+        }
         if let (Some(schema), true) = (schema, problems.is_empty()) {
-            problems = self.check_by_schema(schema);
+            problems = self.check_by_schema(schema, given);
         }
         ConfigError::check(problems)
     }
 }
 
-/// The settings as if each was written in the flag of its name.
-fn tree_of(settings: &Map<String, Json>) -> Table {
+/// The settings, each as if it was written where it was given.
+fn tree_of(settings: &Map<String, Json>, given: Given) -> Table {
     let written = settings.iter().filter(|(_, value)| !value.is_null());
-    written.map(|(key, value)| (key.clone(), node_of(value, &Position::whole(flag_of(key))))).collect()
+    written.map(|(key, value)| (key.clone(), node_of(value, &Position::whole(given.source(key))))).collect()
 }
 
 fn node_of(json: &Json, at: &Position) -> Node {

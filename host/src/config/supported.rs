@@ -3,7 +3,7 @@
 use super::diagnostic::{ConfigError, Diagnostic, did_you_mean};
 use super::load::Config;
 use super::origin::Origin;
-use super::typed::{Access, Backend, ListenAddress};
+use super::typed::{Backend, ListenAddress};
 use crate::fault::Fault;
 
 impl Config {
@@ -15,17 +15,11 @@ impl Config {
             let message = format!("{what} is not built yet in this version");
             missing.push(self.diagnostic(path, message).with_hint(hint));
         };
-        if resolved.server.access == Access::Key {
-            refuse(&["server", "access"], "`server.access` = \"key\"".into(), "use \"same-user\"");
-        }
         for address in &resolved.server.listen {
             if let Some(what) = unsupported(address) {
                 let what = format!("{what} (`{address}` in `server.listen`)");
-                refuse(&["server", "listen"], what, LOOPBACK);
+                refuse(&["server", "listen"], what, CLEARTEXT);
             }
-        }
-        if resolved.server.insecure_cleartext {
-            refuse(&["server", "insecure_cleartext"], "`server.insecure_cleartext`".into(), "leave it out");
         }
         let tls = &resolved.server.tls;
         if tls.cert.is_some() || tls.key.is_some() || tls.local_ca {
@@ -41,7 +35,7 @@ impl Config {
         for (name, route) in &resolved.routes {
             if let Some((what, address)) = route.listen.as_ref().and_then(|it| Some((unsupported(it)?, it))) {
                 let what = format!("{what} (`{address}` for the route `{name}`)");
-                refuse(&["routes", name.as_str(), "listen"], what, LOOPBACK);
+                refuse(&["routes", name.as_str(), "listen"], what, CLEARTEXT);
             }
         }
         ConfigError::check_unsupported(missing)
@@ -81,14 +75,11 @@ impl Config {
     }
 }
 
-const LOOPBACK: &str = "listen on a loopback address such as \"127.0.0.1:8462\"";
+const CLEARTEXT: &str = "leave `https://` out";
 
 fn unsupported(address: &ListenAddress) -> Option<&'static str> {
     match address {
-        ListenAddress::Tcp(address) if address.ip().is_loopback() => None,
-        ListenAddress::Tcp(_) => Some("a listener that is not loopback"),
         ListenAddress::Https(_) => Some("an https listener"),
-        // Who may use a socket is known, and a descriptor is looked at before it is used.
-        ListenAddress::Unix(_) | ListenAddress::Fd(_) => None,
+        ListenAddress::Tcp(_) | ListenAddress::Unix(_) | ListenAddress::Fd(_) => None,
     }
 }

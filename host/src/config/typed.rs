@@ -152,6 +152,17 @@ pub enum Access {
     Open,
 }
 
+impl Access {
+    /// As it is written.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::SameUser => "same-user",
+            Self::Key => "key",
+            Self::Open => "open",
+        }
+    }
+}
+
 /// `[admin]`.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -159,6 +170,8 @@ pub struct Admin {
     /// Where the API listens over TCP; `None` for `off`.
     #[serde(deserialize_with = "unless_off")]
     pub listen: Option<SocketAddr>,
+    /// Whether the API hands out tokens on the Unix socket.
+    pub credentials: bool,
 }
 
 /// `[upstream]`.

@@ -13,6 +13,7 @@ mod issuer;
 mod keeper;
 mod landing;
 mod policy;
+mod revealed;
 mod schedule;
 mod standing;
 mod timer;
@@ -23,6 +24,7 @@ pub use flight::ended;
 pub use issuer::{Issuer, Providers, Want};
 pub use keeper::{Clock, Credentials, Live, SystemClock};
 pub use policy::{Ahead, Policy};
+pub use revealed::{revealed, token};
 pub use standing::step;
 
 #[cfg(test)]

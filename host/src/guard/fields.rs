@@ -3,6 +3,7 @@
 //! What is removed here is removed before the credential is attached, so nothing a client sends can
 //! collide with it, strip it (`Connection: authorization`, CVE-2025-48865) or shadow it (`X_Api_Key`).
 
+use crate::keys::looks_like_key;
 use crate::message::{
     Field, FieldSet, RequestHead, Version, canonical, folded_eq, has_prefix, is_client_credential,
     is_connection_specific, is_one_of, token_list,
@@ -59,6 +60,7 @@ pub(super) fn survivors(head: &RequestHead<'_>) -> Result<Survivors, Refusal> {
     for (index, field) in head.fields.iter().enumerate() {
         let gone = is_connection_specific(field.name)
             || is_client_credential(field.name)
+            || looks_like_key(field.value)
             || is_forwarding(field.name)
             || from_page && (is_one_of(field.name, &PAGE) || has_prefix(field.name, b"sec-fetch-"));
         if !gone {

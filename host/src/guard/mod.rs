@@ -3,13 +3,19 @@
 //! On every path, before routing. Whatever enters is [`Admitted`], and of its fields only those that
 //! may go upstream are left: hop-by-hop fields and client credentials are gone for good.
 
+mod access;
 mod authority;
 mod browser;
 mod fields;
 mod target;
 
-use crate::message::{Entry, FieldSet, RequestHead, Via};
+use std::sync::Arc;
+
+use crate::keys::{Keys, LocalKey};
+use crate::message::{FieldSet, RequestHead, Via};
+use crate::model::Name;
 use crate::refusal::Refusal;
+pub use access::PLACEHOLDER;
 pub use authority::{Addressee, AllowedHost, InvalidHost};
 pub use browser::Preflight;
 
@@ -26,6 +32,8 @@ pub enum Access {
     /// Processes of our own user.
     #[default]
     SameUser,
+    /// Nobody.
+    Key,
     /// Everybody on this machine.
     Open,
 }
@@ -35,6 +43,8 @@ pub enum Access {
 pub struct Guard {
     /// Who enters without a key.
     pub access: Access,
+    /// The keys that the others need.
+    pub keys: Arc<Keys>,
     /// Names besides our own loopback names.
     pub allowed_hosts: Vec<AllowedHost>,
     /// Web origins (`https://app.example`) whose pages may call us.
@@ -58,6 +68,8 @@ pub struct Admitted<'a> {
     pub authority: &'a [u8],
     /// Which of our names that is.
     pub addressee: Addressee<'a>,
+    /// The key it came with, if it needed one.
+    pub key: Option<Arc<LocalKey>>,
     /// The allowed web origin that asks, to be named in the answer.
     pub cors: Option<&'a [u8]>,
     /// The fields that may go upstream.
@@ -76,6 +88,18 @@ pub enum Verdict<'a> {
     Enter(Admitted<'a>),
     /// A CORS preflight of an allowed origin, answered by us.
     Preflight(Preflight<'a>),
+}
+
+impl Admitted<'_> {
+    /// Whether it may take this route.
+    pub fn may_use(&self, route: &Name) -> bool {
+        self.key.as_ref().is_none_or(|key| key.opens(route))
+    }
+
+    /// Whether its key is for some routes only, and so for nothing besides.
+    pub fn is_limited(&self) -> bool {
+        self.key.as_ref().is_some_and(|key| key.routes.is_some())
+    }
 }
 
 impl Guard {
@@ -99,16 +123,14 @@ impl Guard {
         if let Some(preflight) = cors.and_then(|origin| browser::preflight(head, origin)) {
             return Ok(Verdict::Preflight(preflight));
         }
-        match (self.access, via.entry) {
-            (Access::Open, _) | (_, Entry::SameUser) => {}
-            (Access::SameUser, Entry::Stranger) => {
-                // Elsewhere the same path would be a route's.
-                let own = addressee == Addressee::Host && via.dedicated.is_none();
-                if !(own && public(target.path)) {
-                    return Err(Refusal::KeyRequired);
-                }
-            }
-        }
+        let needs_none = || {
+            // Elsewhere the same path would be a route's.
+            addressee == Addressee::Host && via.dedicated.is_none() && public(target.path)
+        };
+        let key = match self.access.asks(via) {
+            true if !needs_none() => Some(access::key(head, &self.keys)?),
+            true | false => None,
+        };
         // Methods are case-sensitive, but not to every server behind us.
         if [b"TRACE".as_slice(), b"CONNECT"].iter().any(|method| head.method.eq_ignore_ascii_case(method)) {
             return Err(Refusal::MethodNotAllowed {
@@ -124,6 +146,7 @@ impl Guard {
             query: target.query,
             authority,
             addressee,
+            key,
             cors,
             fields: kept.fields,
             websocket: kept.websocket,

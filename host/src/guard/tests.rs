@@ -1,7 +1,9 @@
 //! The table of attacks on raw heads, and what honest clients send.
 
 use super::*;
-use crate::message::{Field, Local, Version};
+use crate::keys::{KeyFile, NewKey};
+use crate::message::{Entry, Field, Local, Version};
+use base64::Engine as _;
 use pretty_assertions::assert_eq;
 
 /// A request head as text: the request line, then field lines.
@@ -70,6 +72,7 @@ fn via() -> Via {
         local: Local::Tcp("127.0.0.1:8462".parse().unwrap()),
         dedicated: None,
         http2: false,
+        exposed: false,
         entry: Entry::SameUser,
     }
 }
@@ -185,6 +188,142 @@ fn a_stranger_needs_a_key_unless_the_door_is_open() {
     };
     assert_eq!(refusal(Access::SameUser), Some(Refusal::KeyRequired));
     assert_eq!(refusal(Access::Open), None);
+}
+
+/// A guard with two keys in force: for everything, and for the route `gh` only.
+struct Keyed {
+    _home: tempfile::TempDir,
+    guard: Guard,
+    full: String,
+    limited: String,
+}
+
+impl Keyed {
+    fn new(access: Access) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        let file = KeyFile::at(home.path().join("keys.json"));
+        let text = |key: NewKey| String::from_utf8(key.text.expose().to_vec()).unwrap();
+        let full = text(file.create("full".parse().unwrap(), None, false).unwrap());
+        let gh = vec!["gh".parse().unwrap()];
+        let limited = text(file.create("limited".parse().unwrap(), Some(gh), false).unwrap());
+        let keys = Keys::of(file);
+        keys.reload().unwrap();
+        let guard = Guard { access, keys: Arc::new(keys), ..Guard::default() };
+        Self { _home: home, guard, full, limited }
+    }
+
+    /// The name of the key that a request of these fields enters with.
+    fn entered(&self, via: &Via, fields: &[(&str, &str)]) -> Result<Option<String>, Refusal> {
+        let raw = fields.iter().fold(Raw::get("/gh/x"), |raw, (name, value)| raw.with(name, value));
+        raw.judge(&self.guard, via, |verdict| match verdict? {
+            Verdict::Enter(admitted) => Ok(admitted.key.map(|key| key.name.to_string())),
+            Verdict::Preflight(_) => panic!("a preflight"),
+        })
+    }
+}
+
+fn basic(user: &str, password: &str) -> String {
+    let pair = base64::engine::general_purpose::STANDARD.encode(format!("{user}:{password}"));
+    format!("Basic {pair}")
+}
+
+#[test]
+fn a_key_is_found_wherever_tools_put_the_key_of_their_api() {
+    let house = Keyed::new(Access::Key);
+    let full = house.full.as_str();
+    let mut bad = full.to_owned();
+    bad.replace_range(10..11, if &full[10..11] == "x" { "y" } else { "x" });
+    for field in [
+        ("Authorization", format!("Bearer {full}")),
+        ("authorization", format!("bearer {full}")),
+        ("Authorization", format!("token {full}")),
+        ("Authorization", full.to_owned()),
+        ("Authorization", basic("x-access-token", full)),
+        ("Authorization", basic(full, "")),
+        ("x-api-key", full.to_owned()),
+        ("X_Api_Key", full.to_owned()),
+        ("x-goog-api-key", full.to_owned()),
+        ("x-a-name-that-only-this-provider-has", full.to_owned()),
+    ] {
+        let fields = [(field.0, field.1.as_str())];
+        assert_eq!(house.entered(&via(), &fields), Ok(Some("full".into())), "{fields:?}");
+        let wrong = [(field.0, bad.as_str())];
+        assert_eq!(house.entered(&via(), &wrong), Err(Refusal::KeyInvalid), "{wrong:?}");
+    }
+    let beside = [("authorization", "Bearer sk-real"), ("x-api-key", house.limited.as_str())];
+    assert_eq!(house.entered(&via(), &beside), Ok(Some("limited".into())));
+}
+
+#[test]
+fn who_sends_no_key_is_told_so_and_who_sends_another_credential_too() {
+    let house = Keyed::new(Access::Key);
+    let placeholder = basic("x", PLACEHOLDER);
+    let none = ["", "Bearer ", "Bearer ccproxy-local", &placeholder];
+    assert_eq!(house.entered(&via(), &[]), Err(Refusal::KeyRequired));
+    for value in none {
+        let fields = [("authorization", value)];
+        assert_eq!(house.entered(&via(), &fields), Err(Refusal::KeyRequired), "{value}");
+    }
+    let elsewhere = format!("Bearer {}", house.full);
+    let fields = [("proxy-authorization", elsewhere.as_str())];
+    assert_eq!(house.entered(&via(), &fields), Err(Refusal::KeyRequired));
+    for value in ["Bearer sk-real", "Bearer ccp_short", "Basic !", "Basic eDp5"] {
+        let fields = [("authorization", value)];
+        assert_eq!(house.entered(&via(), &fields), Err(Refusal::KeyInvalid), "{value}");
+    }
+}
+
+#[test]
+fn who_needs_a_key_depends_on_the_access_and_on_the_peer() {
+    let stranger = Via { entry: Entry::Stranger, ..via() };
+    let exposed = Via { exposed: true, ..via() };
+    for (access, via, asked) in [
+        (Access::SameUser, via(), false),
+        (Access::SameUser, stranger.clone(), true),
+        (Access::Key, via(), true),
+        (Access::Key, stranger.clone(), true),
+        (Access::Open, via(), false),
+        (Access::Open, stranger, false),
+        // While a listener is about to be closed by a reload.
+        (Access::Open, exposed.clone(), true),
+        (Access::SameUser, exposed, true),
+    ] {
+        let house = Keyed::new(access);
+        let without = if asked { Err(Refusal::KeyRequired) } else { Ok(None) };
+        assert_eq!(house.entered(&via, &[]), without, "{access:?} {via:?}");
+        let with = asked.then(|| "full".to_owned());
+        let fields = [("x-api-key", house.full.as_str())];
+        assert_eq!(house.entered(&via, &fields), Ok(with), "{access:?} {via:?}");
+    }
+}
+
+#[test]
+fn a_limited_key_says_which_routes_it_opens() {
+    let house = Keyed::new(Access::Key);
+    let raw = Raw::get("/").with("x-api-key", &house.limited);
+    raw.judge(&house.guard, &via(), |verdict| match verdict.unwrap() {
+        Verdict::Enter(admitted) => {
+            let gh = "gh".parse().unwrap();
+            assert!(admitted.is_limited() && admitted.may_use(&gh));
+            assert!(!admitted.may_use(&"graph".parse().unwrap()));
+        }
+        Verdict::Preflight(_) => panic!("a preflight"),
+    });
+}
+
+#[test]
+fn a_key_goes_no_further_whether_it_was_needed_or_not() {
+    for access in [Access::SameUser, Access::Key] {
+        let house = Keyed::new(access);
+        let raw = Raw::get("/gh/x").with("x-own", &house.full).with("accept", "*/*");
+        raw.judge(&house.guard, &via(), |verdict| match verdict.unwrap() {
+            Verdict::Enter(admitted) => {
+                let kept: Vec<bool> = (0..3).map(|index| admitted.fields.contains(index)).collect();
+                assert_eq!(kept, [false, false, true], "host, key, accept");
+            }
+            Verdict::Preflight(_) => panic!("a preflight"),
+        });
+    }
 }
 
 #[test]
@@ -344,7 +483,7 @@ fn only_a_plain_websocket_handshake_is_one() {
 /// What a request to `host` gets over a Unix socket, its own route's or everybody's.
 fn over_unix(host: &str, dedicated: Option<&str>) -> Result<String, Refusal> {
     let dedicated = dedicated.map(|route| route.parse().unwrap());
-    let via = Via { local: Local::Unix, dedicated, http2: false, entry: Entry::SameUser };
+    let via = Via { local: Local::Unix, dedicated, http2: false, exposed: false, entry: Entry::SameUser };
     let raw = Raw::get("/user").without_host().with("Host", host);
     raw.judge(&Guard::default(), &via, |verdict| match verdict? {
         Verdict::Enter(admitted) => Ok(format!("{:?}", admitted.addressee)),

@@ -29,7 +29,8 @@ pub(super) struct Door {
 impl Door {
     pub(super) fn open(worker: &Rc<Worker>, bound: &Bound) -> io::Result<Self> {
         let (open, closed) = watch::channel(());
-        let room = Room { worker: worker.clone(), terms: bound.terms.clone(), closed };
+        let room =
+            Room { worker: worker.clone(), terms: bound.terms.clone(), exposed: bound.is_exposed(), closed };
         let accepting = match bound.listener.duplicate()? {
             Listener::Tcp(listener) => spawn_local(room.accept_tcp(TcpListener::from_std(listener)?)),
             Listener::Unix(listener) => spawn_local(room.accept_unix(UnixListener::from_std(listener)?)),
@@ -48,6 +49,7 @@ impl Door {
 struct Room {
     worker: Rc<Worker>,
     terms: Terms,
+    exposed: bool,
     closed: watch::Receiver<()>,
 }
 
@@ -82,7 +84,8 @@ impl Room {
     }
 
     fn via(&self, local: Local, entry: crate::message::Entry) -> Via {
-        Via { local, dedicated: self.terms.dedicated.clone(), http2: self.terms.http2, entry }
+        let Terms { dedicated, http2, .. } = &self.terms;
+        Via { local, dedicated: dedicated.clone(), http2: *http2, exposed: self.exposed, entry }
     }
 
     fn welcome<S: ClientStream>(&self, via: Via, stream: S) {

@@ -84,7 +84,9 @@ impl BindError {
     /// What to do about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::NotLoopback { .. } => Some("let it listen on a loopback address".into()),
+            Self::NotLoopback { .. } => Some(
+                "let it listen on a loopback address, or set `server.access = \"key\"` and `server.insecure_cleartext = true`".into(),
+            ),
             Self::Unix { source, .. } => source.hint(),
             Self::Inherited { source, .. } => source.hint().map(str::to_owned),
             Self::InUse { .. } | Self::Refused { .. } | Self::Nothing | Self::Workers(_) => None,
@@ -136,6 +138,11 @@ impl Bound {
             }
     }
 
+    /// Whether other machines reach it.
+    pub(super) fn is_exposed(&self) -> bool {
+        matches!(self.at, Address::Tcp(at) if !at.ip().is_loopback())
+    }
+
     /// The same socket on other terms: nobody who connects meanwhile is refused.
     pub(super) fn on_terms(&self, spec: &ListenerSpec) -> io::Result<Self> {
         Ok(Self {
@@ -162,7 +169,7 @@ fn next_id() -> u64 {
 pub(super) fn bind(spec: &ListenerSpec) -> Result<Option<Bound>, BindError> {
     let place = || spec.place.clone();
     let (listener, at, file) = match &spec.place {
-        Place::Tcp(address) if !address.ip().is_loopback() => {
+        Place::Tcp(address) if !address.ip().is_loopback() && !spec.terms.may_be_exposed => {
             return Err(BindError::NotLoopback { place: place(), at: None });
         }
         Place::Tcp(address) => match open(*address) {
@@ -186,6 +193,7 @@ pub(super) fn bind(spec: &ListenerSpec) -> Result<Option<Bound>, BindError> {
                 inherited.map_err(|source| BindError::Inherited { number: *number, source })?;
             if let Address::Tcp(at) = at
                 && !at.ip().is_loopback()
+                && !spec.terms.may_be_exposed
             {
                 return Err(BindError::NotLoopback { place: place(), at: Some(at) });
             }
@@ -244,7 +252,10 @@ mod tests {
     }
 
     #[test]
-    fn other_machines_are_not_listened_to() {
+    fn other_machines_are_listened_to_on_purpose_only() {
         assert!(matches!(bind(&spec("0.0.0.0:0")), Err(BindError::NotLoopback { .. })));
+        let mut on_purpose = spec("0.0.0.0:0");
+        on_purpose.terms.may_be_exposed = true;
+        assert!(bind(&on_purpose).unwrap().unwrap().is_exposed());
     }
 }

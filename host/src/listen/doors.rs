@@ -69,6 +69,9 @@ fn next(now: &[Arc<Bound>], specs: &[ListenerSpec]) -> Result<Vec<Arc<Bound>>, B
         match old.iter().position(|bound| bound.is_at(&spec.place)) {
             Some(found) => {
                 let bound = old.swap_remove(found);
+                if bound.is_exposed() && !spec.terms.may_be_exposed {
+                    return Err(BindError::NotLoopback { place: spec.place.clone(), at: None });
+                }
                 next.push(if bound.terms == spec.terms {
                     bound
                 } else {
@@ -98,7 +101,7 @@ mod tests {
 
     fn tcp(address: SocketAddr, route: Option<&str>) -> ListenerSpec {
         let dedicated = route.map(|route| route.parse().unwrap());
-        ListenerSpec { place: Place::Tcp(address), terms: Terms { dedicated, http2: false } }
+        ListenerSpec { place: Place::Tcp(address), terms: Terms { dedicated, ..Terms::default() } }
     }
 
     fn any() -> SocketAddr {

@@ -9,7 +9,7 @@ use crate::model::Name;
 /// A place to listen.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Place {
-    /// A loopback address; port 0 means a free one.
+    /// An address; port 0 means a free one.
     Tcp(SocketAddr),
     /// A Unix socket of this name.
     Unix(PathBuf),
@@ -43,6 +43,8 @@ pub struct Terms {
     pub dedicated: Option<Name>,
     /// Whether clients may speak HTTP/2 in the clear here, even where the others may not.
     pub http2: bool,
+    /// Whether it may be where other machines reach it.
+    pub may_be_exposed: bool,
 }
 
 /// Where clients reach a listener.

@@ -31,6 +31,8 @@ pub struct Via {
     pub dedicated: Option<Name>,
     /// Whether HTTP/2 in the clear is welcome here, even where it is not elsewhere.
     pub http2: bool,
+    /// Whether other machines reach this listener.
+    pub exposed: bool,
     /// Whether the peer enters without a key.
     pub entry: Entry,
 }

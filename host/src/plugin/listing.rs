@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::digest::Digest;
 use super::discover::Found;
 use super::health::{Condition, Trouble};
 use super::loader::Candidate;
@@ -12,6 +11,7 @@ use super::manifest::Manifest;
 use super::provider::Plugin;
 use super::refusal::Refusal;
 use super::trust::{self, Pin, Trust};
+use crate::digest::Digest;
 use crate::model::Name;
 
 /// How a file stands.

@@ -13,7 +13,6 @@ use abi_stable::library::{AbiHeaderRef, LibHeader, LibraryError};
 use ccproxy_plugin_abi::{self as abi, PluginModule_Ref};
 use libloading::os::unix::{Library, RTLD_LOCAL, RTLD_NOW};
 
-use super::digest::Digest;
 use super::image::Copy;
 use super::images::Images;
 use super::manifest::Manifest;
@@ -21,6 +20,7 @@ use super::refusal::Refusal;
 use super::safety::Stamp;
 use super::trust::{Pins, Trust};
 use super::{layout, safety};
+use crate::digest::Digest;
 use crate::model::Name;
 
 /// A file read, hashed and checked. None of its code has run.

@@ -9,7 +9,6 @@ mod budget;
 mod cell;
 mod codes;
 mod credential;
-mod digest;
 mod discover;
 mod exchange;
 mod grant;
@@ -43,7 +42,7 @@ mod watch;
 pub use ccproxy_plugin_abi::ABI_VERSION;
 
 pub use answers::{Answer, CommandOutput, Description, Message, Revocation, Route};
-pub use digest::Digest;
+
 pub use health::{Condition, Limits, Trouble};
 pub use images::Images;
 pub use listing::{Entry, PluginState};

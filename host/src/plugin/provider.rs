@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use super::answers::{self, Answer, CommandOutput, Description, Message, Revocation};
 use super::cell::Cell;
-use super::digest::Digest;
 use super::health::{Condition, Limits, Trouble};
 use super::images::Images;
 use super::lending::Lendings;
@@ -23,6 +22,7 @@ use super::services::{Lent, Services};
 use super::steps::{self, NewGrant};
 use super::{codes, credential, grant, start};
 use crate::credential::{Issuer, Prepared, Want};
+use crate::digest::Digest;
 use crate::fault::{Code, Fault};
 use crate::login::step::{self, Input, Request, Steps};
 use crate::model::{Connection, Name};

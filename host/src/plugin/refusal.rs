@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::digest::Digest;
+use crate::digest::Digest;
 use crate::fault::{Code, Fault};
 use crate::model::Name;
 

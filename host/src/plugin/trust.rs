@@ -1,21 +1,18 @@
 //! Which files may load: `plugins.lock`, the SHA-256 of each plugin a person or the first use trusted.
 
 use std::collections::BTreeMap;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
-use super::digest::Digest;
 use super::refusal::Refusal;
+use crate::digest::Digest;
 use crate::model::{Name, UnixMillis};
+use crate::private_file;
 
 const SCHEMA: &str = "ccproxy.plugins-lock/1";
-/// How long a writer waits for another: each holds the lock for one small write.
-const LOCK_WAIT: Duration = Duration::from_secs(5);
 
 /// The `plugins.trust` setting.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,17 +116,14 @@ impl Pins {
     /// Reads, changes and replaces the list while other processes wait. The outer error is the
     /// medium's, the inner one the content's.
     fn change(&self, change: impl FnOnce(&mut BTreeMap<Name, Pin>)) -> io::Result<Result<(), Refusal>> {
-        let directory = self.path.parent().unwrap_or(Path::new("/"));
-        DirBuilder::new().recursive(true).mode(0o700).create(directory)?;
-        // Beside the list, because the list is replaced; never removed, because others may wait on it.
-        let _lock = lock(&self.path.with_extension("lock.turn"))?;
+        let _turn = private_file::turn(&self.path)?;
         let mut plugins = match self.read() {
             Ok(plugins) => plugins,
             Err(refusal) => return Ok(Err(refusal)),
         };
         change(&mut plugins);
         let document = Document { schema: SCHEMA.into(), plugins };
-        replace(&self.path, &serde_json::to_vec_pretty(&document).map_err(io::Error::other)?)?;
+        private_file::replace(&self.path, &serde_json::to_vec_pretty(&document).map_err(io::Error::other)?)?;
         Ok(Ok(()))
     }
 
@@ -158,43 +152,6 @@ pub(super) fn verdict(
 
 fn pin_of(path: &Path, sha256: Digest) -> Pin {
     Pin { sha256, path: path.to_owned(), pinned_at: UnixMillis::now().rfc3339() }
-}
-
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.write(true).mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits().cast_signed());
-    options
-}
-
-/// The lock; held until dropped.
-fn lock(path: &Path) -> io::Result<File> {
-    let file = private().create(true).truncate(false).open(path)?;
-    let deadline = Instant::now() + LOCK_WAIT;
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(fs::TryLockError::WouldBlock) if Instant::now() < deadline => {
-                std::thread::sleep(Duration::from_millis(5));
-            }
-            Err(error) => return Err(error.into()),
-        }
-    }
-}
-
-/// Replaces a file whole: a reader sees the old list or the new one.
-fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let random = getrandom::u64().unwrap_or_default();
-    let temporary = path.with_extension(format!("lock.tmp-{}-{random:016x}", std::process::id()));
-    let written = private().create_new(true).open(&temporary).and_then(|mut file| {
-        file.write_all(bytes)?;
-        file.sync_all()?;
-        fs::rename(&temporary, path)?;
-        path.parent().map_or(Ok(()), |directory| File::open(directory)?.sync_all())
-    });
-    written.inspect_err(|_| {
-        // Half a list, or nothing.
-        let _ = fs::remove_file(&temporary);
-    })
 }
 
 #[cfg(test)]

@@ -72,14 +72,26 @@ impl Rules {
             Err(refusal) => return Decision::Refuse(refusal, None),
         };
         match self.routes.find(&admitted, via) {
+            Ok(Found::Route { route, .. }) if !admitted.may_use(&route.name) => {
+                Decision::Refuse(not_allowed(&admitted), Some(route))
+            }
             Ok(Found::Route { route, rest, mount }) => {
                 forward(&self.routes, head, admitted, route, rest, mount)
             }
             Ok(Found::MissingSlash { location }) => Decision::Own(Own::MissingSlash(location)),
+            // What a plugin answers is of no route.
+            Ok(Found::Own(OwnPath::Plugin { .. })) if admitted.is_limited() => {
+                Decision::Refuse(not_allowed(&admitted), None)
+            }
             Ok(Found::Own(path)) => Decision::Own(Own::Path(admitted, path)),
             Err(refusal) => Decision::Refuse(refusal, None),
         }
     }
+}
+
+fn not_allowed(admitted: &Admitted<'_>) -> Refusal {
+    let key = admitted.key.as_ref().map(|key| key.name.clone());
+    key.map_or(Refusal::Internal, |key| Refusal::RouteNotAllowed { key })
 }
 
 fn forward<'a>(

@@ -16,6 +16,7 @@ fn classify(refused: &ApiRefusal) -> (u16, &'static str) {
         Why::MethodNotAllowed { .. } => (405, "method_not_allowed"),
         Why::MediaType => (415, "unsupported_media_type"),
         Why::TooLarge => (413, "body_too_large"),
+        Why::TurnedOff => (403, "turned_off"),
     }
 }
 
@@ -75,8 +76,8 @@ mod tests {
     #[test]
     fn what_was_wrong_with_the_request_is_the_clients() {
         let status = |why| api_problem(&ApiRefusal::of(why, "x")).status;
-        let all = [Why::Invalid, Why::NotFound, Why::Conflict, Why::MediaType, Why::TooLarge];
-        assert_eq!(all.map(status), [400, 404, 409, 415, 413]);
+        let all = [Why::Invalid, Why::NotFound, Why::Conflict, Why::MediaType, Why::TooLarge, Why::TurnedOff];
+        assert_eq!(all.map(status), [400, 404, 409, 415, 413, 403]);
         let refused = api_problem(&ApiRefusal::of(Why::MethodNotAllowed { allow: "GET".into() }, "x"));
         assert!(refused.fields.contains(&("allow", b"GET".to_vec())), "{:?}", refused.fields);
     }

@@ -1,25 +1,27 @@
 //! What ccproxy answers on paths of its own.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Reply;
 use crate::guard::Preflight;
 use crate::message::RequestHead;
-use crate::route::{Forward, Route, RouteTable, Unavailable};
+use crate::route::{Forward, Route, Unavailable};
 
-/// `GET /`: the routes, as text or as JSON by `Accept`.
-pub fn index(head: &RequestHead<'_>, authority: &[u8], table: &RouteTable) -> Reply {
+/// `GET /`: the routes that the client may use, as text or as JSON by `Accept`.
+pub fn index(head: &RequestHead<'_>, authority: &[u8], routes: &[&Arc<Route>]) -> Reply {
     let base = format!("http://{}", String::from_utf8_lossy(authority));
     if head.values("accept").any(wants_json) {
-        let routes: Vec<_> = table.routes().map(|route| row(route, &base)).collect();
+        let routes: Vec<_> = routes.iter().map(|route| row(route, &base)).collect();
         return json_reply(200, &json!({ "schema": "ccproxy.routes/1", "routes": routes }));
     }
     let mut text = String::from("ccproxy\n\n");
-    if table.routes().next().is_none() {
+    if routes.is_empty() {
         text.push_str("no routes yet: ccproxy auth login PROVIDER\n");
     }
-    for route in table.routes() {
+    for route in routes {
         let leads_to = match &route.forward {
             Forward::To(to) => to.base.to_string(),
             Forward::Nowhere(Unavailable::Fault(fault)) => format!("({fault})"),
@@ -119,8 +121,8 @@ mod tests {
     use crate::route::Policy;
     use pretty_assertions::assert_eq;
 
-    fn table() -> RouteTable {
-        let route = Route {
+    fn route() -> Arc<Route> {
+        Arc::new(Route {
             name: "acme".parse().unwrap(),
             path: "acme".parse().unwrap(),
             written_at: None,
@@ -129,8 +131,7 @@ mod tests {
             policy: Policy::default(),
             forward: Forward::Nowhere(Unavailable::Fault(Fault::new(Code::PluginMissing, "no plugin acme"))),
             meter: Default::default(),
-        };
-        RouteTable::build(vec![route], [""; 0]).unwrap()
+        })
     }
 
     fn get(accept: &str) -> (String, String) {
@@ -142,7 +143,7 @@ mod tests {
             authority: None,
             fields: &fields,
         };
-        let reply = index(&head, b"127.0.0.1:8462", &table());
+        let reply = index(&head, b"127.0.0.1:8462", &[&route()]);
         (
             String::from_utf8(reply.fields[0].1.clone()).unwrap(),
             String::from_utf8(reply.body.to_vec()).unwrap(),

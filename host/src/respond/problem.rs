@@ -30,6 +30,8 @@ fn classify(refusal: &Refusal) -> (u16, &'static str, &'static str) {
         Refusal::HostNotAllowed => (403, "host_not_allowed", "The host name is not ours"),
         Refusal::OriginNotAllowed => (403, "origin_not_allowed", "The web origin is not allowed"),
         Refusal::KeyRequired => (401, "key_required", "A local key is required"),
+        Refusal::KeyInvalid => (401, "key_invalid", "The local key is not valid"),
+        Refusal::RouteNotAllowed { .. } => (403, "route_not_allowed", "The local key is for other routes"),
         Refusal::MethodNotAllowed { .. } => (405, "method_not_allowed", "The method is not allowed"),
         Refusal::NoSuchRoute { .. } => (404, "no_such_route", "There is no such route"),
         Refusal::RequestTimeout => (408, "request_timeout", "The request did not arrive in time"),
@@ -104,13 +106,26 @@ pub fn problem(refusal: &Refusal, subject: Subject<'_>, request_id: &str) -> Rep
         fields.push(("allow", allow.clone().into_bytes()));
     }
     if status == 401 {
-        // RFC 9110 section 15.5.2 wants a challenge. A gateway speaks as an origin server: never 407.
-        fields.push(("www-authenticate", format!("Bearer realm=\"ccproxy\", error=\"{code}\"").into_bytes()));
+        fields
+            .extend(challenges(refusal, code).map(|challenge| ("www-authenticate", challenge.into_bytes())));
     }
     if let Some(after) = retry_after(refusal, status) {
         fields.push(("retry-after", after.as_secs().max(1).to_string().into_bytes()));
     }
     Reply { status, error: Some(code), fields, body: body.into() }
+}
+
+/// RFC 9110 section 15.5.2 wants a challenge. A gateway speaks as an origin server: never 407.
+fn challenges(refusal: &Refusal, code: &str) -> impl Iterator<Item = String> + use<> {
+    let (ours, basic) = match refusal {
+        // RFC 6750 section 3.1: who sent nothing is told of no error.
+        Refusal::KeyRequired => (String::new(), true),
+        Refusal::KeyInvalid => (", error=\"invalid_token\"".to_owned(), true),
+        _ => (format!(", error=\"{code}\""), false),
+    };
+    // git and its like send the key that they have only to who asks for Basic.
+    let basic = basic.then(|| "Basic realm=\"ccproxy\", charset=\"UTF-8\"".to_owned());
+    [format!("Bearer realm=\"ccproxy\"{ours}")].into_iter().chain(basic)
 }
 
 /// How long to wait before the same request may succeed.
@@ -134,7 +149,11 @@ fn hint(refusal: &Refusal, subject: Subject<'_>) -> Option<String> {
         }
         Refusal::OriginNotAllowed => Some("list the page's origin in `server.allowed_origins`".into()),
         Refusal::KeyRequired => {
-            Some("only processes of the user who runs ccproxy enter without a key".into())
+            Some("send a local key in the place of the tool's own: ccproxy key create NAME".into())
+        }
+        Refusal::KeyInvalid => Some("ccproxy key list; a lost key is replaced by a new one".into()),
+        Refusal::RouteNotAllowed { key } => {
+            Some(format!("`ccproxy key list` tells the routes of the key `{key}`; make another for this one"))
         }
         Refusal::Credential(fault) => fault.hint.clone().or_else(|| {
             let connection = subject.connection?;
@@ -220,6 +239,21 @@ mod tests {
         let down = Fault::new(Code::Network, "x");
         assert_eq!(field(&reply(&Refusal::Credential(down)), "retry-after").unwrap(), "5");
         assert_eq!(field(&reply(&Refusal::UpstreamConnect), "retry-after"), None);
+    }
+
+    #[test]
+    fn a_missing_key_is_asked_for_in_the_ways_that_tools_know() {
+        let challenges = |refusal| {
+            let fields = reply(&refusal).fields;
+            let challenges = fields.into_iter().filter(|(name, _)| *name == "www-authenticate");
+            challenges.map(|(_, value)| String::from_utf8(value).unwrap()).collect::<Vec<_>>()
+        };
+        let basic = r#"Basic realm="ccproxy", charset="UTF-8""#;
+        assert_eq!(challenges(Refusal::KeyRequired), [r#"Bearer realm="ccproxy""#, basic]);
+        let invalid = r#"Bearer realm="ccproxy", error="invalid_token""#;
+        assert_eq!(challenges(Refusal::KeyInvalid), [invalid, basic]);
+        let login = Refusal::Credential(Fault::new(Code::NotLoggedIn, "x"));
+        assert_eq!(challenges(login), [r#"Bearer realm="ccproxy", error="not_logged_in""#]);
     }
 
     #[test]

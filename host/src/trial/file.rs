@@ -8,7 +8,7 @@ use super::report::{Finding, Objection};
 use super::sandbox::Sandbox;
 use super::settings::{Wishes, lenient};
 use super::{Trial, shown};
-use crate::config::StoredConnection;
+use crate::config::{Given, StoredConnection};
 use crate::fault::{Code, Fault};
 use crate::model::{Connection, ConnectionId};
 use crate::plugin::{ABI_VERSION, Plugin, Refusal};
@@ -78,7 +78,10 @@ impl Trial<'_> {
         };
         let refused = |key: &str, value: Value| {
             let settings = Map::from_iter([(key.to_owned(), value)]);
-            connection(settings).check(Some(&one_by_one)).err().map(|error| Fault::from(error).message)
+            connection(settings)
+                .check(Given::Flags, Some(&one_by_one))
+                .err()
+                .map(|error| Fault::from(error).message)
         };
         if refused(NO_SETTING, "x".into()).is_none() {
             return Err(Objection::failed("a setting that it does not have is taken without a word")
@@ -184,7 +187,7 @@ pub(super) fn schema(schema: &Value) -> Finding {
     let name = "trial".parse().expect("this is a name");
     let id = ConnectionId::global("trial".parse().expect("this is a name"));
     let stored = StoredConnection { id, provider: name, settings: defaults };
-    if let Err(error) = stored.check(Some(&lenient(schema))) {
+    if let Err(error) = stored.check(Given::Flags, Some(&lenient(schema))) {
         return Err(wrong(format!(
             "a default is not what the setting takes: {}",
             Fault::from(error).message

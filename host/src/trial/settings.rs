@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use super::house::House;
 use super::sandbox::{Dialect, Sandbox};
-use crate::config::{StoredConnection, setting_of_text};
+use crate::config::{Given, StoredConnection, setting_of_text};
 use crate::fault::Fault;
 use crate::login::Flow;
 use crate::model::{ConnectionId, Name};
@@ -34,7 +34,7 @@ impl Wishes {
         let stored = StoredConnection { id, provider: provider.clone(), settings: given.clone() };
         // Flags have no lines that an excerpt could show.
         stored
-            .check(Some(&lenient(&schema)))
+            .check(Given::Flags, Some(&lenient(&schema)))
             .map_err(|error| Fault { transcript: None, ..Fault::from(error) })?;
         Ok(Self { provider, schema, given })
     }

@@ -35,7 +35,7 @@ pub use file::FileStore;
 pub use memory::MemoryStore;
 pub use relocation::Relocation;
 pub use transaction::{Lease, Transaction};
-pub use typed::{TypedSecret, keep_secret};
+pub use typed::{TypedSecret, forget_secrets, keep_secret};
 pub use watch::Watch;
 
 use crate::fault::{Code, Fault};

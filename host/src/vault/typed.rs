@@ -1,7 +1,7 @@
 //! A secret that a person typed for a setting: kept in a file of its own, which the setting refers to.
 
 use std::fs;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::directory;
@@ -62,6 +62,24 @@ pub fn keep_secret(
     }
 }
 
+/// Removes what [`keep_secret`] kept for a connection that is no more.
+pub fn forget_secrets(state: &Path, id: &ConnectionId) -> Result<(), Fault> {
+    let directory = state.join("secrets").join(id.org.as_str());
+    let entries = match fs::read_dir(&directory) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(StoreError::io("read", &directory)(error).into()),
+    };
+    // A name has no dot: this is the prefix of no other connection's.
+    let prefix = format!("{}.", id.name);
+    for entry in entries.flatten() {
+        if entry.file_name().to_string_lossy().starts_with(&prefix) {
+            fs::remove_file(entry.path()).map_err(StoreError::io("remove", &entry.path()))?;
+        }
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,6 +102,11 @@ mod tests {
         drop(keep("of a login that fails"));
         let left: Vec<_> =
             fs::read_dir(path.parent().unwrap()).unwrap().map(|file| file.unwrap().path()).collect();
-        assert_eq!(left, [path]);
+        assert_eq!(left, std::slice::from_ref(&path));
+        let other: ConnectionId = "acme/cor".parse().unwrap();
+        forget_secrets(state.path(), &other).unwrap();
+        assert!(path.exists());
+        forget_secrets(state.path(), &id).unwrap();
+        assert!(!path.exists());
     }
 }

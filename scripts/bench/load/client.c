@@ -1,13 +1,16 @@
 // The client of the benchmark.
-// usage: client requests PORT PATH CONNECTIONS BODY_BYTES    as many as go through, until told to stop
+// usage: client requests PORT PATH CONNECTIONS [BODY_BYTES]  as many as go through in a time
+//        client exactly  PORT PATH CONNECTIONS [BODY_BYTES]  as many as told
 //        client latency  PORT PATH COUNT                     one after the other
 //        client events   PORT PATH COUNT                     how late each event of a stream arrives
 //        client idle     PORT PATH CONNECTIONS               connections that had one answer, then nothing
 //
-// `requests` and `idle` print `ready` once every connection had its first answer. `requests` then reads a number of
-// milliseconds and prints how many requests were answered in that time, to the last one that was under way; `idle`
-// ends with its input.
+// All but `latency` and `events` print `ready` once every connection had its first answer. Then, for each number that
+// is read, of milliseconds or of requests, they print how many requests were answered, to the last one that was under
+// way, and the nanoseconds that took; `idle` just holds its connections. They end with their input.
 #include "loopback.h"
+
+#include <limits.h>
 
 struct connection {
     int fd;
@@ -88,22 +91,22 @@ static void begin(int poll, struct connection *c) {
     send_request(poll, c);
 }
 
-// Keeps every connection busy until `until`, then lets each end what it has begun. Returns the answers.
-static long drive(int poll, struct connection *all, int count, long until) {
+// Keeps every connection busy until `until` or until `most` were begun; each ends what it has begun. Returns the answers.
+static long drive(int poll, struct connection *all, int count, long until, long most) {
     struct epoll_event ready[256];
-    long answered = 0;
-    int busy = count;
-    for (int i = 0; i < count; i++) begin(poll, &all[i]);
+    long answered = 0, begun = 0;
+    int busy = 0;
+    for (; busy < count && begun < most; busy++, begun++) begin(poll, &all[busy]);
     while (busy) {
         int n = epoll_wait(poll, ready, 256, 10000);
         if (n == 0) refuse("no answer for 10 s", "");
-        bool more = now_ns() < until;
+        bool in_time = now_ns() < until;
         for (int i = 0; i < n; i++) {
             struct connection *c = ready[i].data.ptr;
             if (ready[i].events & EPOLLOUT) send_request(poll, c);
             if (!(ready[i].events & ~EPOLLOUT) || !receive(c)) continue;
             answered++;
-            if (more) begin(poll, c);
+            if (in_time && begun < most) begin(poll, c), begun++;
             else busy--;
         }
     }
@@ -119,15 +122,16 @@ static struct connection *open_all(int poll, int port, int count) {
     return all;
 }
 
-static void requests(int port, int count) {
+static void requests(int port, int count, bool exactly) {
     int poll = epoll_create1(0);
     struct connection *all = open_all(poll, port, count);
-    drive(poll, all, count, 0);
+    drive(poll, all, count, LONG_MAX, count);
     printf("ready\n");
     fflush(stdout);
-    for (long milliseconds; scanf("%ld", &milliseconds) == 1;) {
+    for (long told; scanf("%ld", &told) == 1;) {
         long began = now_ns();
-        long answered = drive(poll, all, count, began + milliseconds * 1000000L);
+        long answered = exactly ? drive(poll, all, count, LONG_MAX, told)
+                                : drive(poll, all, count, began + told * 1000000L, LONG_MAX);
         printf("%ld %ld\n", answered, now_ns() - began);
         fflush(stdout);
     }
@@ -194,11 +198,12 @@ static void idle(int port, int count) {
 }
 
 int main(int count, char **arguments) {
-    if (count < 5) return fprintf(stderr, "usage: client requests|latency|events|idle PORT PATH COUNT [BODY_BYTES]\n"), 2;
+    if (count < 5) return fprintf(stderr, "usage: client requests|exactly|latency|events|idle PORT PATH COUNT [BODY_BYTES]\n"), 2;
     const char *mode = arguments[1];
     int port = atoi(arguments[2]), number = atoi(arguments[4]);
     make_request(port, arguments[3], count > 5 ? atol(arguments[5]) : 0);
-    if (!strcmp(mode, "requests")) requests(port, number);
+    if (!strcmp(mode, "requests")) requests(port, number, false);
+    else if (!strcmp(mode, "exactly")) requests(port, number, true);
     else if (!strcmp(mode, "latency")) latency(port, number);
     else if (!strcmp(mode, "events")) events(port, number);
     else if (!strcmp(mode, "idle")) idle(port, number);

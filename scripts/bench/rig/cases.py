@@ -1,44 +1,57 @@
-"""What is measured: one line of the table each."""
+"""What is measured side by side: one line of the table each."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from . import measure
-from .peer import PLAIN, TLS
-from .process import DRIVING, MEASURED
+from .peer import HTTP2, PLAIN, TLS
+
+NGINX, HAPROXY, FLOOR = "nginx", "haproxy", "minimal"
+ABSOLUTE = "at most"
 
 
 @dataclass(frozen=True)
 class Goal:
-    """At most this share of the peer's cost."""
+    """What ccproxy is held to: at most this share of a peer's figure, or this figure."""
 
-    of_nginx: float | None = None
-    of_floor: float | None = None
+    against: str
+    at_most: float
 
 
 @dataclass(frozen=True)
 class Case:
     name: str
     unit: str
-    how: object
-    path: str
+    how: object = None
+    path: str = "/small"
     kind: str = PLAIN
     connections: int = 64
     body: int = 0
-    # Latency is measured with everything on one CPU: to wake another one costs more than any proxy.
+    # With everything on one CPU: to wake another one costs more than any proxy, so latency is measured this way.
     one_cpu: bool = False
     # What the work takes without a proxy is subtracted.
     added: bool = False
-    goal: Goal = field(default_factory=Goal)
-
-    @property
-    def driving(self):
-        return MEASURED if self.one_cpu else DRIVING
+    # Clean slices that make a verdict.
+    enough: int = 5
+    goals: tuple = ()
 
 
-def cpu(name, path, **more):
-    return Case(name, "µs CPU", measure.cpu_per_request, path, **more)
+def cpu(name, path, *goals, **more):
+    return Case(name, "µs CPU", measure.cpu_per_request, path, goals=goals, **more)
 
 
 CASES = [
-    cpu("0.2 KB", "/small", goal=Goal(of_nginx=0.80, of_floor=1.15)),
+    cpu("0.2 KB", "/small", Goal(NGINX, 0.80), Goal(FLOOR, 1.15)),
+    cpu("10 KB", "/medium"),
+    cpu("1 MB", "/large", Goal(NGINX, 0.70)),
+    cpu("1,000 connections", "/small", Goal(NGINX, 0.70), connections=1000),
+    cpu("TLS upstream, 0.2 KB", "/small", Goal(NGINX, 0.75), kind=TLS),
+    cpu("TLS upstream, 10 KB", "/medium", Goal(NGINX, 0.80), kind=TLS),
+    cpu("TLS upstream, 1 MB", "/large", Goal(NGINX, 0.85), kind=TLS),
+    cpu("upload, 1 MB", "/small", Goal(NGINX, 0.70), body=1 << 20),
+    Case("HTTP/2 in, 0.2 KB", "µs CPU", measure.http2, kind=HTTP2, goals=(Goal(NGINX, 1.0), Goal(HAPROXY, 1.25))),
+    Case("latency added, one CPU", "µs p50", measure.latency, one_cpu=True, added=True, goals=(Goal(NGINX, 1.0),)),
+    Case(
+        "event of a stream, delay added, one CPU", "µs p50", measure.event_delay, "/events?n=200&us=5000",
+        one_cpu=True, added=True, goals=(Goal(NGINX, 1.0),),
+    ),
 ]

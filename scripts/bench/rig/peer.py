@@ -35,16 +35,20 @@ class Door:
 class Peer:
     """A proxy and its doors. `command` starts it on them."""
 
-    def __init__(self, site, name, doors, command, env=None):
+    def __init__(self, site, name, doors, command, env=None, label=None):
         self.site = site
         self.name = name
+        self.label = label or name
         self.doors = doors
         self.command = command
         self.env = env or {}
         self.process = None
 
+    def spawn(self):
+        self.process = self.site.start(self.command, self.label, env=self.env, cpus=MEASURED)
+
     def start(self):
-        self.process = self.site.start(self.command, self.name, env=self.env, cpus=MEASURED)
+        self.spawn()
         for door in self.doors:
             self.process.wait_for_port(door.port)
 

@@ -3,73 +3,105 @@
 import sys
 
 from . import ccproxy
-from .build import build_c
-from .packages import find, library_path
+from .build import build_c, build_ccproxy, build_pingora
+from .packages import find, find_envoy, library_path
 from .peer import HTTP2, PLAIN, TLS, Door, Peer
 from .process import NotUp, free_port
 from .site import KEY, Site
 
+
 def nginx(site: Site):
-    program = find("nginx", "nginx")
-    doors = [
-        Door(PLAIN, free_port()), Door(PLAIN, free_port(), "64k buffers"),
-        Door(TLS, free_port()), Door(TLS, free_port(), "64k buffers"), Door(HTTP2, free_port()),
-    ]
-    names = ("plain", "plain_64k", "tls", "tls_64k", "http2")
-    ports = {name: door.port for name, door in zip(names, doors)}
-    return program and Peer(site, "nginx", doors, [program, "-c", site.fill("peers/nginx.conf", **ports)], library_path())
+    forms = ("", "64k buffers")
+    doors = [Door(kind, free_port(), form) for kind in (PLAIN, TLS) for form in forms] + [Door(HTTP2, free_port())]
+    ports = _ports(("plain", "plain_64k", "tls", "tls_64k", "http2"), doors)
+    return Peer(site, "nginx", doors, [_nginx(), "-c", site.fill("peers/nginx.conf", **ports)], library_path())
 
 
 def haproxy(site: Site):
-    program = find("haproxy", "haproxy")
     doors = [Door(PLAIN, free_port()), Door(PLAIN, free_port(), "splice"), Door(TLS, free_port()), Door(HTTP2, free_port())]
-    ports = {name: door.port for name, door in zip(("plain", "plain_splice", "tls", "http2"), doors)}
-    return program and Peer(
-        site, "haproxy", doors, [program, "-db", "-f", site.fill("peers/haproxy.cfg", **ports)], library_path()
-    )
+    ports = _ports(("plain", "plain_splice", "tls", "http2"), doors)
+    command = [_haproxy(), "-db", "-f", site.fill("peers/haproxy.cfg", **ports)]
+    return Peer(site, "haproxy", doors, command, library_path())
+
+
+def pingora(site: Site):
+    doors = [Door(PLAIN, free_port()), Door(TLS, free_port())]
+    ports = [doors[0].port, site.upstream_port, doors[1].port, site.tls_upstream_port]
+    return Peer(site, "pingora", doors, [build_pingora(), site.workers, *ports], {"BENCH_KEY": KEY})
+
+
+def envoy(site: Site):
+    plain = free_port()
+    doors = [Door(PLAIN, plain), Door(TLS, free_port()), Door(HTTP2, plain)]
+    config = site.fill("peers/envoy.yaml", **_ports(("plain", "tls"), doors))
+    command = [find_envoy(), "-c", config, "--concurrency", site.workers, "--disable-hot-restart", "-l", "error"]
+    return Peer(site, "envoy", doors, command)
+
+
+def caddy(site: Site):
+    plain = free_port()
+    doors = [Door(PLAIN, plain), Door(TLS, free_port()), Door(HTTP2, plain)]
+    config = site.fill("peers/Caddyfile", **_ports(("plain", "tls"), doors))
+    command = [_caddy(), "run", "--adapter", "caddyfile", "--config", config]
+    return Peer(site, "caddy", doors, command, library_path() | {"GOMAXPROCS": str(site.workers), "HOME": str(site.home)})
 
 
 def floor(site: Site, name):
-    door = Door(PLAIN, free_port())
-    command = [build_c(f"floors/{name}.c"), door.port, site.upstream_port, site.workers]
-    return Peer(site, name, [door], command, {"BENCH_KEY": KEY})
+    command = [build_c(f"floors/{name}.c"), port := free_port(), site.upstream_port, site.workers]
+    return Peer(site, name, [Door(PLAIN, port)], command, {"BENCH_KEY": KEY})
 
 
+def _ports(names, doors):
+    return {name: door.port for name, door in zip(names, doors)}
+
+
+def _nginx():
+    return find("nginx", "nginx")
+
+
+def _haproxy():
+    return find("haproxy", "haproxy")
+
+
+def _caddy():
+    return find("caddy", "caddy")
+
+
+# What each needs that must be fetched or built, and how it is made.
 KNOWN = {
-    "ccproxy": ccproxy.peer,
-    "nginx": nginx,
-    "haproxy": haproxy,
-    "minimal": lambda site: floor(site, "minimal"),
-    "forward": lambda site: floor(site, "forward"),
+    "ccproxy": (build_ccproxy, ccproxy.peer),
+    "nginx": (_nginx, nginx),
+    "haproxy": (_haproxy, haproxy),
+    "pingora": (build_pingora, pingora),
+    "envoy": (find_envoy, envoy),
+    "caddy": (_caddy, caddy),
+    "minimal": (lambda: build_c("floors/minimal.c"), lambda site: floor(site, "minimal")),
+    "forward": (lambda: build_c("floors/forward.c"), lambda site: floor(site, "forward")),
 }
 FLOORS = ("minimal", "forward")
 # Relays bytes, so the token of the client arrives.
 CARRIES_NOTHING = ("forward",)
 
 
-def start(site, names):
-    """Starts the named peers; those that cannot be had are left out, with a word on stderr."""
-    started = []
-    for name in names:
-        try:
-            peer = KNOWN[name](site)
-            if peer:
-                peer.start()
-                started.append(peer)
-        except NotUp as error:
-            print(f"bench: no {name}: {error}", file=sys.stderr)
-    return started
-
-
 def provide(names):
-    """Fetches and builds what the named peers need, while there is a network."""
+    """Fetches and builds what is needed, while there is a network. Returns the peers that can be had."""
     build_c("load/client.c")
     build_c("load/upstream.c")
-    for name in names:
-        PROVIDED.get(name, lambda: None)()
+    find("h2load", "nghttp2-client")
+    return [name for name in names if KNOWN[name][0]()]
 
 
-PROVIDED = {
-    "nginx": lambda: find("nginx", "nginx"),
-    "haproxy": lambda: find("haproxy", "haproxy"),
-}
+def make(site, names):
+    return [KNOWN[name][1](site) for name in names]
+
+
+def start(peers):
+    """Starts them all; returns those that came up, and tells on stderr why others did not."""
+    started = []
+    for peer in peers:
+        try:
+            peer.start()
+            started.append(peer)
+        except NotUp as error:
+            print(f"bench: {peer.label} is left out: {error}", file=sys.stderr)
+    return started

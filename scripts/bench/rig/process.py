@@ -35,14 +35,13 @@ class Process:
 
     def wait_for_port(self, port):
         until = time.monotonic() + PATIENCE
-        while time.monotonic() < until:
-            if self.popen.poll() is not None:
-                break
-            if accepts(port):
-                return
+        while not accepts(port):
+            if self.popen.poll() is not None or time.monotonic() > until:
+                raise NotUp(self.last_words())
             time.sleep(0.02)
-        last = self.log.read_text(errors="replace")[-500:]
-        raise NotUp(f"nothing listens on port {port}; {self.log.name} ends with: {last}")
+
+    def last_words(self):
+        return f"{self.log.name} ends with: {self.log.read_text(errors='replace')[-500:]}"
 
     def pin(self, cpus):
         for pid in tree(self.pid):

@@ -18,19 +18,23 @@ KEY = "sk-of-the-bench-" + "A" * 92
 
 
 class Site:
-    def __init__(self, workers=1, fd_limit=1024):
+    def __init__(self, workers=1, fd_limit=1024, tls=True):
         self.workers = workers
         self.fd_limit = fd_limit
         self.home = Path(tempfile.mkdtemp(prefix="ccproxy-bench-"))
         self.client = build_c("load/client.c")
         self.upstream_port = free_port()
         self.tls_upstream_port = free_port()
+        self.tls_upstream = None
+        self.with_tls = tls
+        self.driving = DRIVING
         self.running = []
 
     def __enter__(self):
         self.upstream = self.start([build_c("load/upstream.c"), self.upstream_port, self.workers], "upstream", cpus=DRIVING)
         self.upstream.wait_for_port(self.upstream_port)
-        self.tls_upstream = self._start_tls_upstream()
+        if self.with_tls:
+            self.tls_upstream = self._start_tls_upstream()
         return self
 
     def __exit__(self, *_):

@@ -4,7 +4,7 @@ import random
 import time
 from dataclasses import dataclass, field
 
-from .measure import Failed
+from .client import Failed
 
 
 @dataclass
@@ -49,10 +49,12 @@ def _is_done(series, enough):
 
 def _add_slice(site, case, subject, series):
     try:
-        figures, noise = case.how(site, case, subject, case.driving)
+        figures, noise = case.how(site, case, subject)
     except Failed as error:
         series.failed = str(error)
         return
-    series.slices.append(
-        figures | {"stolen": round(noise.stolen, 4), "foreign": round(noise.foreign, 4), "clean": noise.is_clean}
-    )
+    series.slices.append(slice_of(figures, noise))
+
+
+def slice_of(figures, noise):
+    return figures | {"stolen": round(noise.stolen, 4), "foreign": round(noise.foreign, 4), "clean": noise.is_clean}

@@ -3,17 +3,14 @@
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use http::header::AUTHORIZATION;
-use percent_encoding::percent_decode_str;
-use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::login::split_scopes;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::time::parse_duration;
-use crate::credential::Prepared;
-use crate::model::{ConnectionId, Target, UnixMillis};
+use crate::credential::{Prepared, revealed, token};
+use crate::model::{ConnectionId, Target};
 
 /// Print a fresh token
 ///
@@ -57,10 +54,11 @@ pub(super) async fn run(args: TokenArgs, context: Context) -> Result<Exit, CliEr
 
 /// The token as asked for. Wiped when dropped, though what printed it may keep a copy.
 fn print(id: &ConnectionId, prepared: &Prepared, format: Format) -> Result<Zeroizing<Vec<u8>>, CliError> {
+    let nothing = || CliError::failed(format!("`{id}` has no token to print"));
     let mut printed = Zeroizing::new(Vec::new());
     match format {
         Format::Raw => {
-            printed.extend_from_slice(&token(id, prepared)?);
+            printed.extend_from_slice(&token(prepared).ok_or_else(nothing)?);
             printed.push(b'\n');
         }
         Format::Header => {
@@ -78,39 +76,17 @@ fn print(id: &ConnectionId, prepared: &Prepared, format: Format) -> Result<Zeroi
             }
         }
         Format::Json => {
-            let token = token(id, prepared)?;
-            let token = String::from_utf8_lossy(&token);
-            let document = json!({
-                "schema": "ccproxy.auth-token/1",
-                "connection": id.to_string(),
-                "token": token,
-                "expires_at": prepared.expires_at.map(UnixMillis::rfc3339),
-            });
-            printed.extend_from_slice(document.to_string().as_bytes());
+            printed.extend_from_slice(&revealed(id, prepared).ok_or_else(nothing)?);
             printed.push(b'\n');
         }
     }
     Ok(printed)
 }
 
-/// The secret itself: what is sent, without the scheme before it (RFC 9110 section 11.4).
-fn token(id: &ConnectionId, prepared: &Prepared) -> Result<Zeroizing<Vec<u8>>, CliError> {
-    if let Some((_, value)) = prepared.fields.iter().find(|(name, _)| *name == AUTHORIZATION) {
-        let value = value.as_bytes();
-        let scheme = value.iter().position(|byte| *byte == b' ').map_or(0, |space| space + 1);
-        return Ok(Zeroizing::new(value[scheme..].trim_ascii().to_vec()));
-    }
-    if let Some((_, value)) = prepared.fields.first() {
-        return Ok(Zeroizing::new(value.as_bytes().to_vec()));
-    }
-    // Encoded for the URL it goes into; the key itself is not.
-    let parameter = prepared.query.first().map(|(_, value)| percent_decode_str(value).collect());
-    parameter.map(Zeroizing::new).ok_or_else(|| CliError::failed(format!("`{id}` has no token to print")))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::UnixMillis;
     use http::{HeaderName, HeaderValue};
     use pretty_assertions::assert_eq;
 
@@ -148,19 +124,5 @@ mod tests {
         let query = prepared(&[], &[("key", "k")]);
         let error = print(&"github".parse().unwrap(), &query, Format::Header).unwrap_err();
         assert_eq!(error.exit, Exit::USAGE);
-    }
-
-    #[test]
-    fn the_document_has_the_token_and_its_end() {
-        let document = printed(&prepared(&[("authorization", "Bearer abc")], &[]), Format::Json);
-        assert_eq!(
-            serde_json::from_str::<serde_json::Value>(&document).unwrap(),
-            json!({
-                "schema": "ccproxy.auth-token/1",
-                "connection": "github",
-                "token": "abc",
-                "expires_at": "2026-11-21T03:53:07Z",
-            })
-        );
     }
 }

@@ -14,6 +14,7 @@ pub(in crate::cli) struct CheckArgs {}
 pub(super) async fn run(_: CheckArgs, context: Context) -> Result<Exit, CliError> {
     let config = context.config()?;
     config.check_supported()?;
+    config.check_exposure()?;
     config.check_references()?;
     let app = context.app()?;
     let mut problems = Vec::new();

@@ -125,7 +125,7 @@ fn exit(refusal: &Refusal) -> Exit {
     match refusal {
         Refusal::NoSuchRoute { .. } => Exit::NOT_FOUND,
         Refusal::Credential(fault) => Exit(fault.code.exit()),
-        Refusal::KeyRequired => Exit::LOGIN,
+        Refusal::KeyRequired | Refusal::KeyInvalid => Exit::LOGIN,
         Refusal::Malformed(_)
         | Refusal::TargetTooLong
         | Refusal::HeadTooLarge
@@ -157,6 +157,9 @@ fn print(method: &str, incoming: &Incoming, explained: &Explanation, out: &Outpu
         row("nearest", format!("did you mean /{near}/?"));
     }
     row("listener", listener(incoming));
+    if explained.asks_for_key {
+        row("key", "one is needed: ccproxy key create NAME".into());
+    }
     facts(explained, UnixMillis::now(), &mut row);
     out.text(&table(&rows))
 }

@@ -252,7 +252,7 @@ fn show_prints_keys_values_and_origins() {
     let first = &json["values"][0];
     assert_eq!(
         (&first["key"], &first["value"], &first["origin"]),
-        (&"admin.listen".into(), &"off".into(), &"built in".into())
+        (&"admin.credentials".into(), &false.into(), &"built in".into())
     );
 }
 

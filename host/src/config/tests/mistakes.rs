@@ -171,13 +171,7 @@ error: this is the configuration of another program called ccproxy: it has `enab
 fn what_is_not_built_is_refused_as_unsupported() {
     let routes = "[connections.c]\nprovider = \"x\"\n[routes.r]\nconnection = \"c\"\n";
     for (text, what) in [
-        ("[server]\naccess = \"key\"", "`server.access` = \"key\""),
-        (
-            "[server]\nlisten = [\"0.0.0.0:8462\"]",
-            "a listener that is not loopback (`0.0.0.0:8462` in `server.listen`)",
-        ),
         ("[server]\nlisten = [\"https://127.0.0.1:8462\"]", "an https listener"),
-        ("[server]\ninsecure_cleartext = true", "`server.insecure_cleartext`"),
         ("[server.tls]\nlocal_ca = true", "[server.tls]"),
         ("[admin]\nlisten = \"127.0.0.1:8463\"", "an address in `admin.listen`"),
         ("[storage]\nbackend = \"keyring\"", "`storage.backend` = keyring"),
@@ -196,8 +190,53 @@ fn what_is_not_built_is_refused_as_unsupported() {
             "{told}"
         );
     }
-    for text in ["", "[server]\naccess = \"open\"", "[storage]\nbackend = \"memory\""] {
+    for text in
+        ["", "[server]\naccess = \"open\"", "[server]\naccess = \"key\"", "[storage]\nbackend = \"memory\""]
+    {
         assert_eq!(Home::with(text).load().check_supported(), Ok(()), "{text}");
+    }
+}
+
+#[test]
+fn a_listener_that_others_reach_takes_keys_and_a_word_for_the_clear() {
+    let listen = "listen = [\"127.0.0.1:8462\", \"0.0.0.0:8462\"]";
+    for (server, what, cure) in [
+        (
+            String::new(),
+            "`0.0.0.0:8462` is not a loopback address, and `server.access` is \"same-user\"",
+            "key create",
+        ),
+        (
+            "access = \"open\"".into(),
+            "`0.0.0.0:8462` is not a loopback address, and `server.access` is \"open\"",
+            "key create",
+        ),
+        (
+            "access = \"open\"\ninsecure_cleartext = true".into(),
+            "`0.0.0.0:8462` is not a loopback address",
+            "key create",
+        ),
+        (
+            "access = \"key\"".into(),
+            "keys and answers would be sent in the clear to `0.0.0.0:8462`",
+            "insecure_cleartext",
+        ),
+    ] {
+        let home = Home::with(&format!("[server]\n{listen}\n{server}\n"));
+        let error = home.load().check_exposure().unwrap_err();
+        let diagnostic = &error.diagnostics()[0];
+        assert!(diagnostic.message.starts_with(what), "{diagnostic}");
+        assert!(diagnostic.hint.as_ref().unwrap().contains(cure), "{diagnostic}");
+        assert_eq!(home.cut(&diagnostic.origin.to_string()), "config/config.toml:2:10");
+    }
+    let route = "[connections.c]\nprovider = \"x\"\n[routes.r]\nconnection = \"c\"\nlisten = \"[::]:8471\"\n";
+    let error = Home::with(route).load().check_exposure().unwrap_err();
+    assert!(error.diagnostics()[0].message.starts_with("`[::]:8471` is not a loopback"), "{error}");
+    for text in [
+        format!("[server]\n{listen}\naccess = \"key\"\ninsecure_cleartext = true\n"),
+        "[server]\nlisten = [\"127.0.0.1:1\", \"unix:/run/x\", \"fd:3\"]\n".into(),
+    ] {
+        assert_eq!(Home::with(&text).load().check_exposure(), Ok(()), "{text}");
     }
 }
 

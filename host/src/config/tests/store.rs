@@ -4,6 +4,7 @@ use pretty_assertions::assert_eq;
 use serde_json::{Value as Json, json};
 
 use super::*;
+use crate::config::Given;
 use crate::fault::Code;
 
 fn stored(name: &str, settings: Json) -> StoredConnection {
@@ -69,8 +70,9 @@ fn a_store_that_cannot_be_written_says_so() {
 #[test]
 fn mistakes_in_what_was_typed_name_the_flag() {
     let schema = json!({"properties": {"tenant": {"type": "string"}, "leeway": {"type": "integer"}}, "required": ["tenant"]});
-    let told =
-        |settings: Json| stored("corp", settings).check(Some(&schema)).map_err(|error| error.to_string());
+    let told = |settings: Json| {
+        stored("corp", settings).check(Given::Flags, Some(&schema)).map_err(|error| error.to_string())
+    };
     assert_eq!(told(json!({"tenant": "contoso", "client_id": "x"})), Ok(()));
     for (settings, message) in [
         (

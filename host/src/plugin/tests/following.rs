@@ -28,7 +28,7 @@ async fn changed(watch: &mut PluginWatch) -> Changed {
 
 /// Waits until the plugin serves from these bytes, or none does.
 async fn serves(registry: &Registry, watch: &mut PluginWatch, wanted: Option<&[u8]>) {
-    let wanted = wanted.map(crate::plugin::Digest::of);
+    let wanted = wanted.map(crate::digest::Digest::of);
     while registry.get(&faulty()).map(|plugin| plugin.sha256()) != wanted {
         changed(watch).await;
     }

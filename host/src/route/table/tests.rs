@@ -45,6 +45,7 @@ fn look_up_via(
     path: &str,
 ) -> Result<String, Refusal> {
     let via = Via {
+        exposed: false,
         local: Local::Tcp("127.0.0.1:8462".parse().unwrap()),
         dedicated,
         http2: false,

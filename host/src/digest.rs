@@ -1,19 +1,31 @@
-//! SHA-256 of plugin files.
+//! SHA-256 as a value: of plugin files, of local keys.
 
 use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 use sha2::Digest as _;
+use subtle::ConstantTimeEq as _;
 
-/// The SHA-256 of a file.
+/// The SHA-256 of some bytes, written in hex.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    /// Of these bytes.
+    pub fn of(bytes: &[u8]) -> Self {
         Self(sha2::Sha256::digest(bytes).into())
+    }
+
+    /// Compares without telling by the time it takes where the first difference is.
+    pub fn is_same_in_constant_time(&self, other: &Self) -> subtle::Choice {
+        self.0.ct_eq(&other.0)
+    }
+
+    /// The first 8 hex digits: enough for a person to tell two apart.
+    pub fn fingerprint(&self) -> String {
+        self.0.iter().take(4).map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -27,7 +39,7 @@ impl FromStr for Digest {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let odd = || format!("`{}` is not a SHA-256 in hex", super::codes::one_line(text));
+        let odd = || "it is not a SHA-256 in hex".to_owned();
         if text.len() != 64 || !text.is_ascii() {
             return Err(odd());
         }

@@ -1,0 +1,86 @@
+"""What does not depend on the machine's mood: instructions, system calls and allocations of one request.
+
+Each is the difference between two runs of another length, so that start, connections and the end cancel out.
+"""
+
+import os
+import re
+import shutil
+import signal
+import struct
+
+from .build import build_c
+from .client import Client
+from .peer import PLAIN, Peer
+from .process import ALL, tree
+from .site import Site
+
+FEW, MANY = 1000, 6000
+CONNECTIONS = 16
+
+
+def instructions(site: Site, peer: Peer):
+    """User instructions, as callgrind counts them."""
+    out = site.home / "callgrind"
+
+    def wrapped():
+        shutil.rmtree(out, ignore_errors=True)
+        out.mkdir()
+        return ["valgrind", "--tool=callgrind", "--trace-children=yes", f"--callgrind-out-file={out}/%p", *peer.command], {}
+
+    def total():
+        text = "".join(file.read_text() for file in out.iterdir())
+        return sum(int(found) for found in re.findall(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)) // _repeated(text)
+
+    return _per_request(site, peer, wrapped, total)
+
+
+def _repeated(text):
+    """Callgrind writes its sum at the start and at the end of a file."""
+    return 2 if "\ntotals:" in text and "\nsummary:" in text else 1
+
+
+def system_calls(site: Site, peer: Peer):
+    """All system calls, those that would have blocked included."""
+    out = site.home / "strace"
+
+    def total():
+        rows = re.findall(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+).*?(\w+)$", out.read_text(), re.MULTILINE)
+        return sum(int(calls) for calls, name in rows if name != "total")
+
+    return _per_request(site, peer, lambda: (["strace", "--follow-forks", "--summary-only", "-o", out, *peer.command], {}), total)
+
+
+def allocations(site: Site, peer: Peer):
+    """Calls of malloc and its kin."""
+    shim, out = build_c("load/allocations.c", shared=True), site.home / "allocations"
+
+    def wrapped():
+        out.write_bytes(bytes(8))
+        return peer.command, {"LD_PRELOAD": str(shim), "BENCH_ALLOCATIONS": str(out)}
+
+    return _per_request(site, peer, wrapped, lambda: struct.unpack("l", out.read_bytes())[0])
+
+
+def _per_request(site, peer, wrapped, total):
+    totals = []
+    for requests in (FEW, MANY):
+        command, env = wrapped()
+        _run(site, peer, command, env, requests)
+        totals.append(total())
+    return (totals[1] - totals[0]) / (MANY - FEW)
+
+
+def _run(site, peer, command, env, requests):
+    process = site.start(command, f"{peer.label}-counted", env=peer.env | env)
+    subject = peer.subjects(PLAIN)[0]
+    process.wait_for_port(subject.port)
+    with Client(site, ["exactly", subject.port, subject.prefix + "/small", CONNECTIONS], ALL) as client:
+        client.line()
+        client.tell(requests)
+        client.line()
+    # A tracer writes its sums once the last of its children has ended by itself.
+    below = tree(process.pid)[1:] if command[0] == "strace" else [process.pid]
+    os.kill(below[0], signal.SIGTERM)
+    process.popen.wait(timeout=60)
+    site.running.remove(process)
