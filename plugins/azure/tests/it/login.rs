@@ -139,12 +139,44 @@ async fn an_administrator_who_says_no_ends_the_login_in_one_line() {
     assert_eq!(error.code, ErrorCode::AccessDenied);
     assert_eq!(error.message, "Entra answered `access_denied`: AADSTS65004: User declined to consent.");
     assert!(error.hint.unwrap().contains("an administrator has to agree"));
-    for query in ["admin_consent=True&state=other".to_owned(), format!("code=c&state={STATE}")] {
+    let granted = format!("admin_consent=True&tenant={TENANT}");
+    for query in [
+        format!("{granted}&state=other"),
+        granted,
+        format!("admin_consent=False&tenant={TENANT}&state={STATE}"),
+        format!("code=c&state={STATE}"),
+    ] {
         assert_eq!(refused(&query).await.code, ErrorCode::InvalidResponse, "{query}");
     }
     let personal = entra.bench_with(json!({ "admin_consent": true, "tenant": "consumers" }));
     let error = personal.login_begin(Flow::Browser, REDIRECT, STATE).await.err().unwrap();
     assert_eq!(error.code, ErrorCode::InvalidConfig);
+}
+
+#[tokio::test]
+async fn a_consent_is_of_the_tenant_that_was_asked_and_common_asks_an_organization() {
+    const OTHER_TENANT: &str = "99999999-2222-3333-4444-555555555555";
+    let entra = Entra::start();
+    let own = entra.bench_with(json!({ "admin_consent": true, "tenant": TENANT }));
+    let consent = own.login_begin(Flow::Browser, REDIRECT, STATE).await.unwrap();
+    let query = format!("admin_consent=True&tenant={OTHER_TENANT}&state={STATE}");
+    let error = own.login_redirect(&consent, &query).await.err().unwrap();
+    assert_eq!(error.code, ErrorCode::AccessDenied);
+    assert_eq!(error.message, format!("the consent is of another tenant, `{OTHER_TENANT}`"));
+
+    let common = entra.bench_with(json!({ "admin_consent": true, "tenant": "common" }));
+    let consent = common.login_begin(Flow::Browser, REDIRECT, STATE).await.unwrap();
+    assert!(consent.data["url"].as_str().unwrap().contains("/organizations/v2.0/adminconsent?"));
+}
+
+#[tokio::test]
+async fn a_forced_login_asks_which_account_after_the_consent_too() {
+    let entra = Entra::start();
+    let bench = entra.bench_with(json!({ "admin_consent": true }));
+    let consent = bench.login(forced(Flow::Browser, &[])).await.unwrap();
+    let query = format!("admin_consent=True&tenant={TENANT}&state={STATE}");
+    let open = bench.login_redirect(&consent, &query).await.unwrap();
+    assert_eq!(parameters(open.data["url"].as_str().unwrap())["prompt"], "select_account");
 }
 
 #[tokio::test]
