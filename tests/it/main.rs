@@ -13,6 +13,7 @@ mod bad_heads;
 mod bad_input;
 mod bad_place;
 mod bad_server;
+mod bench;
 mod cli_config;
 mod cli_create;
 mod cli_json;

@@ -19,7 +19,7 @@ MANY = Case("memory per idle connection, of as many as fit", "KiB", enough=1, go
 STARTS = 40
 
 
-def start_up(peers, enough, seconds):
+def start_up(peers, enough, seconds, patience):
     """From the start of the process to the answer that came through it; files are in the cache."""
     series = {peer.name: Series(peer.name, peer.name) for peer in peers}
     until = time.monotonic() + seconds
@@ -27,6 +27,7 @@ def start_up(peers, enough, seconds):
         left = [peer for peer in peers if series[peer.name].failed is None and len(series[peer.name].clean) < enough]
         random.shuffle(left)
         for peer in left:
+            until += patience.wait_for_quiet()
             if time.monotonic() > until:
                 return series
             watch = Watch()

@@ -41,9 +41,15 @@ def build_c(source, shared=False):
     """A program, or a library, of one C file below scripts/bench."""
     out = CACHE / "c" / Path(source).with_suffix(".so" if shared else "").name
     form = ["-shared", "-fPIC"] if shared else []
+    sources = [*BENCH.glob("load/*.[ch]"), *BENCH.glob("floors/*.[ch]")]
+    if out.exists() and all(each.stat().st_mtime < out.stat().st_mtime for each in sources):
+        return out
     out.parent.mkdir(parents=True, exist_ok=True)
     compiler = os.environ.get("CC", "cc")
-    subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-pthread", *form, "-o", out, BENCH / source], check=True)
+    # Another run may be executing, or building, the one that is there.
+    new = out.with_name(f".{out.name}.{os.getpid()}")
+    subprocess.run([compiler, "-O2", "-Wall", "-Wextra", "-pthread", *form, "-o", new, BENCH / source], check=True)
+    new.rename(out)
     return out
 
 

@@ -26,8 +26,6 @@ class Case:
     kind: str = PLAIN
     connections: int = 64
     body: int = 0
-    # With everything on one CPU: to wake another one costs more than any proxy, so latency is measured this way.
-    one_cpu: bool = False
     # What the work takes without a proxy is subtracted.
     added: bool = False
     # Clean slices that make a verdict.
@@ -49,9 +47,9 @@ CASES = [
     cpu("TLS upstream, 1 MB", "/large", Goal(NGINX, 0.85), kind=TLS),
     cpu("upload, 1 MB", "/small", Goal(NGINX, 0.70), body=1 << 20),
     Case("HTTP/2 in, 0.2 KB", "µs CPU", measure.http2, kind=HTTP2, goals=(Goal(NGINX, 1.0), Goal(HAPROXY, 1.25))),
-    Case("latency added, one CPU", "µs p50", measure.latency, one_cpu=True, added=True, goals=(Goal(NGINX, 1.0),)),
+    Case("latency added, one CPU", "µs p50", measure.latency, added=True, goals=(Goal(NGINX, 1.0),)),
     Case(
         "event of a stream, delay added, one CPU", "µs p50", measure.event_delay, "/events?n=200&us=5000",
-        one_cpu=True, added=True, goals=(Goal(NGINX, 1.0),),
+        added=True, goals=(Goal(NGINX, 1.0),),
     ),
 ]

@@ -54,7 +54,7 @@ def event_delay(site, case, subject):
 
 
 def _percentiles(site, command, subject):
-    """With everything on one CPU."""
+    """With everything on one CPU: to wake another one costs more than any proxy."""
     site.upstream.pin(MEASURED)
     try:
         with Client(site, command, MEASURED) as client:

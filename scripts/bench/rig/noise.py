@@ -41,17 +41,24 @@ class Noise:
         return self.stolen <= STOLEN_AT_MOST and self.foreign <= FOREIGN_AT_MOST
 
 
-def wait_until_quiet(patience):
-    """Waits for three quiet seconds in a row; returns whether they came."""
-    until = time.monotonic() + patience
-    quiet = 0
-    while quiet < 3:
-        if time.monotonic() > until:
-            return False
-        watch = Watch()
-        time.sleep(1)
-        quiet = quiet + 1 if watch.noise().is_clean else 0
-    return True
+class Patience:
+    """How long a run may wait, all in all, for others to be done."""
+
+    GLANCE = 0.5
+
+    def __init__(self, seconds):
+        self.left = seconds
+
+    def wait_for_quiet(self):
+        """Returns how long it took; at once if no patience is left."""
+        began = time.monotonic()
+        while self.left > 0:
+            watch = Watch()
+            time.sleep(self.GLANCE)
+            self.left -= self.GLANCE
+            if watch.noise().is_clean:
+                break
+        return time.monotonic() - began
 
 
 def _ticks():

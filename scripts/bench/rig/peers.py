@@ -83,11 +83,14 @@ FLOORS = ("minimal", "forward")
 CARRIES_NOTHING = ("forward",)
 
 
-def provide(names):
-    """Fetches and builds what is needed, while there is a network. Returns the peers that can be had."""
+def provide(names, kinds=()):
+    """Fetches and builds what these peers and kinds of work need, while there is a network. Returns the peers that can be had."""
     build_c("load/client.c")
     build_c("load/upstream.c")
-    find("h2load", "nghttp2-client")
+    if HTTP2 in kinds:
+        find("h2load", "nghttp2-client")
+    if TLS in kinds:
+        _nginx()
     return [name for name in names if KNOWN[name][0]()]
 
 

@@ -8,19 +8,20 @@ from .proof import Unproven, prove
 
 
 class Session:
-    def __init__(self, site, names, enough, seconds, say):
+    def __init__(self, site, names, enough, seconds, patience, say):
         self.site = site
         self.names = names
         self.peers = peers.make(site, names)
         self.enough = enough
         self.seconds = seconds
+        self.patience = patience
         self.say = say
         self.results = []
         self.series = {}
 
     def start_up(self):
         """Each alone."""
-        self._keep(alone.START, alone.start_up(self._proxies(), self.enough, self.seconds))
+        self._keep(alone.START, alone.start_up(self._proxies(), self.enough, self.seconds, self.patience))
 
     def memory(self):
         """Each alone; a client connection may need one to the upstream, so half of the files are for those."""
@@ -38,7 +39,7 @@ class Session:
             subjects = self._proven(case, [subject for peer in started for subject in peer.subjects(case.kind)])
             if case.added:
                 subjects.append(Subject(report.DIRECT, "", self.site.upstream_port, "", self.site.upstream))
-            self._keep(case, slices.take(self.site, case, subjects, self.enough, self.seconds, self.say))
+            self._keep(case, self._take(case, subjects))
         for peer in started:
             peer.stop()
 
@@ -49,11 +50,14 @@ class Session:
         if growth.spread:
             self._pin(subjects, WORKING, LOADING)
         proven = self._proven(growth.case, subjects)
-        self.series[growth.case.name] = slices.take(self.site, growth.case, proven, self.enough, self.seconds, self.say)
+        self.series[growth.case.name] = self._take(growth.case, proven)
         if growth.spread:
             self._pin(subjects, MEASURED, DRIVING)
         for peer in started:
             peer.stop()
+
+    def _take(self, case, subjects):
+        return slices.take(self.site, case, subjects, self.enough, self.seconds, self.patience, self.say)
 
     def _proxies(self):
         """The floors are there for what a request costs; idle, they are hardly a program."""

@@ -18,7 +18,7 @@ KEY = "sk-of-the-bench-" + "A" * 92
 
 
 class Site:
-    def __init__(self, workers=1, fd_limit=1024, tls=True):
+    def __init__(self, workers=1, fd_limit=1024, tls=False):
         self.workers = workers
         self.fd_limit = fd_limit
         self.home = Path(tempfile.mkdtemp(prefix="ccproxy-bench-"))

@@ -21,8 +21,8 @@ class Series:
         return [each for each in self.slices if each["clean"]]
 
 
-def take(site, case, subjects, enough, seconds, say):
-    """The series of a case, by subject."""
+def take(site, case, subjects, enough, seconds, patience, say):
+    """The series of a case, by subject. What is waited for a quiet machine is on top of `seconds`."""
     series = {subject.name: Series(subject.name, subject.peer) for subject in subjects}
     until = time.monotonic() + seconds
 
@@ -32,6 +32,7 @@ def take(site, case, subjects, enough, seconds, say):
     while time.monotonic() < until and (left := open_ones()):
         random.shuffle(left)
         for subject in left:
+            until += patience.wait_for_quiet()
             if time.monotonic() > until:
                 break
             _add_slice(site, case, subject, series[subject.name])

@@ -26,14 +26,19 @@ impl ProxyHttp for Work {
     fn new_ctx(&self) {}
 
     async fn upstream_peer(&self, _: &mut Session, _: &mut ()) -> Result<Box<HttpPeer>> {
-        let mut peer = HttpPeer::new(self.upstream.as_str(), self.tls, String::new());
+        let mut peer = HttpPeer::new(self.upstream.as_str(), self.tls, "127.0.0.1".to_owned());
         peer.options.verify_cert = false;
         peer.options.verify_hostname = false;
         peer.options.alpn = ALPN::H1;
         Ok(Box::new(peer))
     }
 
-    async fn upstream_request_filter(&self, _: &mut Session, request: &mut RequestHeader, _: &mut ()) -> Result<()> {
+    async fn upstream_request_filter(
+        &self,
+        _: &mut Session,
+        request: &mut RequestHeader,
+        _: &mut (),
+    ) -> Result<()> {
         request.insert_header("authorization", self.authorization.as_str())
     }
 }
@@ -45,7 +50,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     let authorization = format!("Bearer {}", env::var("BENCH_KEY")?);
 
-    let settings = ServerConf { threads: threads.into(), upstream_keepalive_pool_size: 1024, ..ServerConf::default() };
+    let settings =
+        ServerConf { threads: threads.into(), upstream_keepalive_pool_size: 1024, ..ServerConf::default() };
     let mut server = Server::new_with_opt_and_conf(None, settings);
     server.bootstrap();
     for (port, upstream, tls) in [(port, upstream, false), (tls_port, tls_upstream, true)] {
