@@ -105,6 +105,20 @@ pub(super) struct NewLogin {
     /// Log in even if the connection is usable.
     #[serde(default)]
     force: bool,
+    /// Who receives the browser.
+    #[serde(default)]
+    redirect: Receiver,
+}
+
+/// Who receives the browser when it comes back.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+enum Receiver {
+    /// The host, at `/_ccproxy/callback` of its listener, where it has one that can.
+    #[default]
+    Host,
+    /// A listener of the login's own, as for a login on the command line.
+    Listener,
 }
 
 pub(super) fn begin_login(call: Call<'_>) -> Handling<'_> {
@@ -131,6 +145,7 @@ impl NewLogin {
             client_id: self.client_id,
             settings: self.settings.into_iter().collect(),
             force: self.force,
+            own_listener: self.redirect == Receiver::Listener,
             ..LoginOptions::new(target)
         })
     }
@@ -310,14 +325,22 @@ pub(super) struct Authorize {
     /// Log in even if the connection is usable.
     #[serde(default)]
     force: bool,
+    /// Who receives the browser.
+    #[serde(default)]
+    redirect: Receiver,
 }
 
 pub(super) fn authorize(call: Call<'_>) -> Handling<'_> {
     let begun = || {
         let id = call.connection()?;
-        let Authorize { flow, scopes, force } = call.take()?;
-        let options =
-            LoginOptions { flow: known_flow(flow)?, scopes, force, ..LoginOptions::new(id.to_string()) };
+        let Authorize { flow, scopes, force, redirect } = call.take()?;
+        let options = LoginOptions {
+            flow: known_flow(flow)?,
+            scopes,
+            force,
+            own_listener: redirect == Receiver::Listener,
+            ..LoginOptions::new(id.to_string())
+        };
         Ok(Reply::Document(Arc::clone(call.control).begin_login(options)?))
     };
     at_once(begun())

@@ -9,13 +9,15 @@ use crate::config::StoredConnection;
 use crate::credential::{Acquire as _, Issuer as _, Reason};
 use crate::fault::{Code, Fault};
 use crate::login::{
-    self, Choice, Flow, LoginError, LoginOptions, NoFlow, Person, Situation, Target, TargetError, Terms, page,
+    self, Choice, Flow, LoginError, LoginOptions, NoFlow, Person, ReturnTo, Situation, Target, TargetError,
+    Terms, page,
 };
 use crate::model::{Connection, ConnectionId, CredentialKey, Name, UnixMillis};
 use crate::plugin::{Description, NewGrant, Plugin};
 use crate::vault::{Account, Owner, Purpose};
 
 use super::App;
+use super::callback::HostCallback;
 use super::draft::Draft;
 
 /// How a login ended well.
@@ -58,6 +60,10 @@ pub trait Client: Person {
     fn begin(&mut self, beginning: &Beginning<'_>);
     /// The provider said yes; the account is being probed.
     fn probing(&mut self);
+    /// Where the host itself receives browsers, if the login runs in one that does.
+    fn callback(&self) -> Option<&HostCallback> {
+        None
+    }
 }
 
 /// Why a login did not end well.
@@ -119,7 +125,7 @@ impl App {
         let steps = plugin.login(draft.connection.clone());
         let terms = Terms {
             flow: choice.flow,
-            redirect_uri: redirect_uri(&draft.connection, &plugin),
+            return_to: return_to(&draft.connection, &plugin, client.callback()),
             scopes: options.scopes.clone(),
             force: options.force,
             timeout: options.timeout,
@@ -321,9 +327,17 @@ fn repeatable(mut fault: Fault, options: &LoginOptions) -> Fault {
 }
 
 /// Where the browser is to come back to: as set, else as the provider wants it.
-fn redirect_uri<'a>(connection: &'a Connection, plugin: &'a Plugin) -> Option<&'a str> {
-    let provider = Some(plugin.manifest().redirect_uri.as_str()).filter(|uri| !uri.is_empty());
-    connection.settings.get("redirect_uri").and_then(Value::as_str).or(provider)
+fn return_to<'a>(
+    connection: &'a Connection,
+    plugin: &'a Plugin,
+    callback: Option<&HostCallback>,
+) -> ReturnTo<'a> {
+    let fixed = connection.settings.get("redirect_uri").and_then(Value::as_str);
+    let habit = Some(plugin.manifest().redirect_uri.as_str()).filter(|uri| !uri.is_empty());
+    match callback {
+        Some(callback) => callback.return_to(fixed, habit),
+        None => ReturnTo::Listener(fixed.or(habit)),
+    }
 }
 
 pub(super) fn owner(connection: &Connection, plugin: &Plugin) -> Owner {

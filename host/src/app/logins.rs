@@ -17,6 +17,7 @@ use crate::model::ConnectionId;
 use crate::refusal::{ApiRefusal, Why};
 use crate::secret::Secret;
 
+use super::callback::HostCallback;
 use super::login::{Beginning, Client, LoginFailure};
 use super::serve::Serving;
 
@@ -160,7 +161,9 @@ impl Serving {
     }
 
     async fn drive_login(&self, options: LoginOptions, login: &Arc<Login>, lines: mpsc::Receiver<Secret>) {
-        let mut client = Polled { login: Arc::clone(login), lines };
+        let callback =
+            (!options.own_listener).then(|| HostCallback::new(&self.app.callbacks, &self.listen_urls()));
+        let mut client = Polled { login: Arc::clone(login), lines, callback };
         let outcome = match self.app.login(&options, &mut client).await {
             // It is served before anybody is told that it is saved.
             Ok(done) => Control::reload(self, &done.id).await.map(|_| done).map_err(LoginFailure::from),
@@ -207,6 +210,7 @@ fn random_id() -> Result<String, Fault> {
 struct Polled {
     login: Arc<Login>,
     lines: mpsc::Receiver<Secret>,
+    callback: Option<HostCallback>,
 }
 
 impl Client for Polled {
@@ -219,6 +223,10 @@ impl Client for Polled {
 
     fn probing(&mut self) {
         self.login.step("probing", json!({}));
+    }
+
+    fn callback(&self) -> Option<&HostCallback> {
+        self.callback.as_ref()
     }
 }
 

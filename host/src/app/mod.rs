@@ -1,5 +1,6 @@
 //! The one place that knows the order of the stages, and what commands and the admin socket can do.
 
+mod callback;
 mod config_reader;
 mod connections;
 mod control;
@@ -31,6 +32,7 @@ use crate::credential::{Credentials, Prepared, Reason};
 use crate::fault::Fault;
 use crate::hook::Hooks;
 use crate::keys::{KeyFile, Keys, NewKey};
+use crate::login::Callbacks;
 use crate::meter::Meters;
 use crate::model::{ConnectionId, CredentialKey, Name, Target, UnixMillis};
 use crate::plugin::{
@@ -40,6 +42,7 @@ use crate::proxy::worker_count;
 use crate::secret::Secret;
 use crate::vault::{MemoryStore, Vault};
 
+pub use callback::HostCallback;
 use directory::AT_A_TIME;
 pub use directory::{Directory, Settings, unknown_connection};
 pub use explain::{Asked, Explainer, Explanation, Outcome, rewritten};
@@ -60,6 +63,8 @@ pub struct App {
     pub(crate) credentials: Credentials,
     pub(crate) meters: Arc<Meters>,
     pub(crate) keys: Arc<Keys>,
+    /// Logins of this process that wait for a browser at the proxy's own path.
+    pub(crate) callbacks: Arc<Callbacks>,
 }
 
 impl App {
@@ -98,7 +103,8 @@ impl App {
             Arc::new(hooks.clone()),
         );
         let keys = Arc::new(Keys::of(KeyFile::at(paths.local_keys())));
-        Ok(Self { paths, directory, vault, hooks, credentials, meters, keys })
+        let callbacks = Arc::default();
+        Ok(Self { paths, directory, vault, hooks, credentials, meters, keys, callbacks })
     }
 
     /// The same with a local key that is in no file and good for as long as it lives; and the key.

@@ -1,26 +1,51 @@
-//! Paths of ours that plugins answer: the carrier's view of a request, the plugin room's, and back.
+//! Paths of ours that others answer, plugins and logins: the carrier's view of a request, theirs, and back.
 
 use std::pin::Pin;
 use std::sync::Arc;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use http_body_util::BodyExt as _;
 
 use crate::fault::Fault;
+use crate::login::{Callbacks, Visit};
 use crate::plugin::{Answer, Manifest, Message, Registry};
 use crate::proxy::{BufferedReply, BufferedRequest, OwnPaths};
 
-/// What plugins answer themselves.
-pub(super) struct PluginPaths(pub(super) Arc<Registry>);
+/// What plugins answer themselves, and the browsers of logins.
+pub(super) struct OurPaths {
+    pub(super) plugins: Arc<Registry>,
+    pub(super) callbacks: Arc<Callbacks>,
+}
 
-impl OwnPaths for PluginPaths {
+impl OwnPaths for OurPaths {
     fn answer(
         &self,
         request: BufferedRequest,
     ) -> Pin<Box<dyn Future<Output = Result<Option<BufferedReply>, Fault>> + Send + '_>> {
         Box::pin(async move {
+            if request.plugin.is_none() {
+                return Ok(Some(self.returned(&request).await));
+            }
             let Some((id, message)) = message(request) else { return Ok(None) };
-            Ok(self.0.answer(&id, message).await?.map(reply))
+            Ok(self.plugins.answer(&id, message).await?.map(reply))
         })
+    }
+}
+
+impl OurPaths {
+    /// A browser came back from a login, or somebody else came there.
+    async fn returned(&self, request: &BufferedRequest) -> BufferedReply {
+        let query = request.query.as_deref().unwrap_or_default();
+        let prefetch =
+            |(name, value): &(String, Vec<u8>)| name == "sec-purpose" && value.starts_with(b"prefetch");
+        let visit = Visit {
+            method: &request.method,
+            query: std::str::from_utf8(query).unwrap_or_default(),
+            prefetch: request.fields.iter().any(prefetch),
+        };
+        let (parts, body) = self.callbacks.answer(visit).await.into_parts();
+        let Ok(body) = body.collect().await;
+        BufferedReply { status: parts.status.as_u16(), fields: fields(&parts.headers), body: body.to_bytes() }
     }
 }
 
@@ -53,13 +78,17 @@ fn message(request: BufferedRequest) -> Option<(String, Message)> {
 }
 
 fn reply(answer: Answer) -> BufferedReply {
-    let field =
-        |(name, value): (&HeaderName, &HeaderValue)| (name.as_str().to_owned(), value.as_bytes().to_vec());
     BufferedReply {
         status: answer.status.as_u16(),
-        fields: answer.headers.iter().map(field).collect(),
+        fields: fields(&answer.headers),
         body: answer.body.into(),
     }
+}
+
+fn fields(map: &HeaderMap) -> Vec<(String, Vec<u8>)> {
+    let field =
+        |(name, value): (&HeaderName, &HeaderValue)| (name.as_str().to_owned(), value.as_bytes().to_vec());
+    map.iter().map(field).collect()
 }
 
 #[cfg(test)]

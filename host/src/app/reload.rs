@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::directory::outlet_defaults;
 use super::own_paths;
 use super::routes::{self, Described};
-use super::serve::{Serving, rules};
+use super::serve::Serving;
 use super::service_manager::Reloading;
 use super::{App, listeners};
 use crate::config::{Changes, Config, ConfigError};
@@ -108,7 +108,7 @@ impl App {
         let injected = manifests.values().flat_map(|manifest| manifest.injected_fields.iter().cloned());
         let table = routes::build(&config, &described, &outlets, &mut cell, &self.meters, injected)?;
         let table = table.with_public(own_paths::public(manifests.values()));
-        let rules = rules(&config, table, &self.keys)?;
+        let rules = self.rules(&config, table)?;
         Ok(Next { config, outlets, rules, described, cells, stale })
     }
 

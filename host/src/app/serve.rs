@@ -30,7 +30,7 @@ use crate::watch::{FileWatch, Places};
 use super::config_reader::ConfigReader;
 use super::logins::Logins;
 use super::metrics::PluginErrors;
-use super::own_paths::PluginPaths;
+use super::own_paths::OurPaths;
 use super::reload::{Cause, Made, Standing};
 use super::{App, control, listeners, routes};
 
@@ -107,7 +107,7 @@ impl App {
     pub async fn serve(self) -> Result<Attached, StartError> {
         let config = self.config();
         self.vault.set_brief(false);
-        let rules = Arc::new(ArcSwap::from_pointee(rules(&config, RouteTable::default(), &self.keys)?));
+        let rules = Arc::new(ArcSwap::from_pointee(self.rules(&config, RouteTable::default())?));
         let keys = self.keys.reload()?;
         match config.resolved.server.access {
             config::Access::Open => {
@@ -129,7 +129,10 @@ impl App {
             acquire: Arc::new(self.credentials.clone()),
             hooks: Arc::new(self.hooks.clone()),
             meter: Arc::clone(self.meters.host()),
-            own_paths: Some(Arc::new(PluginPaths(Arc::clone(&self.directory.registry)))),
+            own_paths: Some(Arc::new(OurPaths {
+                plugins: Arc::clone(&self.directory.registry),
+                callbacks: Arc::clone(&self.callbacks),
+            })),
         })?;
         let (started_at, plugin_errors) = (UnixMillis::now(), PluginErrors::count(&self.hooks));
         self.emit(Kind::AppStartup, |event| event.with("version", env!("CARGO_PKG_VERSION")));
@@ -185,6 +188,20 @@ impl App {
         let config = self.config();
         let next = self.prepare(Arc::clone(&config), &Made::default()).await?;
         Ok(routes::document(&next.rules.routes, &listeners::expected(&config)))
+    }
+
+    /// What requests read of a configuration.
+    pub(super) fn rules(&self, config: &Config, routes: RouteTable) -> Result<Rules, Fault> {
+        let server = &config.resolved.server;
+        Ok(Rules {
+            guard: guard(server, &self.keys)
+                .map_err(|fault| config.mistake(&["server", "allowed_hosts"], &fault))?,
+            routes,
+            callbacks: Arc::clone(&self.callbacks),
+            http2: server.http2,
+            access_log: config.resolved.logging.access_log,
+            drain_timeout: server.drain_timeout,
+        })
     }
 
     pub(super) fn emit(&self, kind: Kind, fill: impl FnOnce(Event) -> Event) {
@@ -368,18 +385,6 @@ async fn follow_keys(serving: Arc<Serving>) {
         }
         watch.changed().await;
     }
-}
-
-/// What requests read of a configuration.
-pub(super) fn rules(config: &Config, routes: RouteTable, keys: &Arc<Keys>) -> Result<Rules, Fault> {
-    let server = &config.resolved.server;
-    Ok(Rules {
-        guard: guard(server, keys).map_err(|fault| config.mistake(&["server", "allowed_hosts"], &fault))?,
-        routes,
-        http2: server.http2,
-        access_log: config.resolved.logging.access_log,
-        drain_timeout: server.drain_timeout,
-    })
 }
 
 fn guard(server: &config::Server, keys: &Arc<Keys>) -> Result<Guard, Fault> {

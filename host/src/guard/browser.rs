@@ -50,6 +50,17 @@ pub(super) fn check<'a>(
     Ok(caller)
 }
 
+/// Whether a browser goes to a page here, in a tab of its own, and does nothing else: no form, no frame, no
+/// script. Which page sent it does not matter. What is no browser says nothing, and passes.
+pub(super) fn navigates(head: &RequestHead<'_>) -> bool {
+    let all = |name: &'static str, wanted: &[u8]| head.values(name).all(|value| value == wanted);
+    head.method == b"GET"
+        && head.values("origin").next().is_none()
+        && all("sec-fetch-mode", b"navigate")
+        && all("sec-fetch-dest", b"document")
+        && !head.values("sec-purpose").any(|purpose| purpose.starts_with(b"prefetch"))
+}
+
 /// The preflight that `head` is, if it is one (Fetch standard, CORS-preflight request).
 pub(super) fn preflight<'a>(head: &RequestHead<'a>, origin: &'a [u8]) -> Option<Preflight<'a>> {
     if head.method != b"OPTIONS" {

@@ -12,6 +12,7 @@ mod target;
 use std::sync::Arc;
 
 use crate::keys::{Keys, LocalKey};
+use crate::login::CALLBACK_PATH;
 use crate::message::{FieldSet, RequestHead, Via};
 use crate::model::Name;
 use crate::refusal::Refusal;
@@ -105,30 +106,37 @@ impl Admitted<'_> {
 impl Guard {
     /// Decides on a request head. The order is part of the interface: authority, origin, access, and
     /// only then anything that depends on the path. `public` names the paths that need no access: asked
-    /// about strangers only, by the path as written, at our own names.
+    /// about strangers only, by the path as written, at our own names. `expected` tells by the query whether a
+    /// login waits for the browser that comes back to [`CALLBACK_PATH`]: whichever page sent it, and whatever
+    /// it cannot send, it enters.
     pub fn admit<'a>(
         &self,
         head: &RequestHead<'a>,
         via: &Via,
         public: impl Fn(&[u8]) -> bool,
+        expected: impl Fn(&[u8]) -> bool,
     ) -> Result<Verdict<'a>, Refusal> {
         check_size(head)?;
         let target = target::split(head.target)?;
         let authority = authority::of(head, target.authority)?;
         let addressee = authority::own(authority, via, &self.allowed_hosts)?;
-        let cors = match browser::check(head, authority, &self.allowed_origins)? {
-            browser::Caller::Allowed(origin) => Some(origin),
-            browser::Caller::Own | browser::Caller::NotAPage => None,
+        // Elsewhere the same paths would be a route's.
+        let own = addressee == Addressee::Host && via.dedicated.is_none();
+        let returns = own
+            && target.path == CALLBACK_PATH.as_bytes()
+            && browser::navigates(head)
+            && expected(target.query.unwrap_or_default());
+        let cors = match browser::check(head, authority, &self.allowed_origins) {
+            Ok(browser::Caller::Allowed(origin)) => Some(origin),
+            Ok(browser::Caller::Own | browser::Caller::NotAPage) => None,
+            Err(_) if returns => None,
+            Err(refusal) => return Err(refusal),
         };
         if let Some(preflight) = cors.and_then(|origin| browser::preflight(head, origin)) {
             return Ok(Verdict::Preflight(preflight));
         }
-        let needs_none = || {
-            // Elsewhere the same path would be a route's.
-            addressee == Addressee::Host && via.dedicated.is_none() && public(target.path)
-        };
         let key = match self.access.asks(via) {
-            true if !needs_none() => Some(access::key(head, &self.keys)?),
+            true if !(returns || own && public(target.path)) => Some(access::key(head, &self.keys)?),
             true | false => None,
         };
         // Methods are case-sensitive, but not to every server behind us.

@@ -45,7 +45,8 @@ impl Raw {
             authority: None,
             fields: &fields,
         };
-        then(guard.admit(&head, via, |path| path == b"/_ccproxy/plugins/acme/hook"))
+        let public = |path: &[u8]| path == b"/_ccproxy/plugins/acme/hook";
+        then(guard.admit(&head, via, public, |query| query == b"code=c&state=pending"))
     }
 
     fn refusal(&self) -> Option<Refusal> {
@@ -348,6 +349,39 @@ fn a_stranger_may_ask_for_a_public_path_as_it_is_written_and_for_nothing_near_it
     // A web page and a foreign name are refused here as anywhere.
     let page = Raw::get("/_ccproxy/plugins/acme/hook").with("Origin", "https://evil.example");
     assert_eq!(refusal(page, &stranger), Some(Refusal::OriginNotAllowed));
+}
+
+#[test]
+fn a_browser_that_comes_back_from_a_login_that_waits_enters_and_nothing_like_it() {
+    let back = |method: &str, target: &str| {
+        let head = Raw::new(method, target).with("Host", "127.0.0.1:8462");
+        head.with("Sec-Fetch-Site", "cross-site").with("Sec-Fetch-Mode", "navigate")
+    };
+    let callback = "/_ccproxy/callback?code=c&state=pending";
+    let browser = || back("GET", callback).with("Sec-Fetch-Dest", "document");
+    assert_eq!(browser().refusal(), None);
+    // It has no key to send, whatever `server.access` says and whosever browser it is.
+    let stranger = Via { entry: Entry::Stranger, ..via() };
+    assert_eq!(browser().judge(&Guard::default(), &stranger, |verdict| verdict.err()), None);
+
+    let own = Via { dedicated: Some("acme".parse().unwrap()), ..via() };
+    let at_a_route = browser().judge(&Guard::default(), &own, |verdict| verdict.err());
+    assert_eq!(at_a_route, Some(Refusal::OriginNotAllowed));
+    for (what, raw) in [
+        ("another state", back("GET", "/_ccproxy/callback?code=c&state=other")),
+        ("no state", back("GET", "/_ccproxy/callback")),
+        ("another path", back("GET", "/_ccproxy/callback/?code=c&state=pending")),
+        ("a route", back("GET", "/acme/?code=c&state=pending")),
+        ("a form", back("POST", callback)),
+        ("a form with its origin", browser().with("Origin", "https://id.example")),
+        ("a frame", back("GET", callback).with("Sec-Fetch-Dest", "iframe")),
+        ("a script", back("GET", callback).with("Sec-Fetch-Mode", "no-cors")),
+        ("a prefetch", browser().with("Sec-Purpose", "prefetch;prerender")),
+    ] {
+        assert_eq!(raw.refusal(), Some(Refusal::OriginNotAllowed), "{what}");
+    }
+    let rebound = Raw::new("GET", callback).with("Host", "evil.example:8462");
+    assert_eq!(rebound.refusal(), Some(Refusal::HostNotAllowed));
 }
 
 #[test]

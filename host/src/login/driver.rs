@@ -2,14 +2,17 @@
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{Instant, sleep, timeout_at};
+use url::Url;
 
 use crate::fault::{Code, Fault};
 use crate::model::UnixMillis;
 use crate::secret::Secret;
 
+use super::callback::Callbacks;
 use super::page::Outcome;
 use super::redirect::{Redirect, RedirectError, Tab};
 use super::step::{Input, Request, Step, Steps, UserCode};
@@ -60,14 +63,32 @@ pub enum Notice<'a> {
 pub struct Terms<'a> {
     /// Which way.
     pub flow: Flow,
-    /// The `redirect_uri` setting.
-    pub redirect_uri: Option<&'a str>,
+    /// Where the browser comes back to.
+    pub return_to: ReturnTo<'a>,
     /// Scopes asked for on the command line.
     pub scopes: Vec<String>,
     /// Ask again even where a session exists.
     pub force: bool,
     /// How long to wait in all.
     pub timeout: Duration,
+}
+
+/// Where the browser of a login comes back to.
+#[derive(Clone)]
+pub enum ReturnTo<'a> {
+    /// A listener of the login's own, at this address if it is fixed.
+    Listener(Option<&'a str>),
+    /// The host, at this address of [`super::CALLBACK_PATH`].
+    Callback(Arc<Callbacks>, Url),
+}
+
+impl ReturnTo<'_> {
+    async fn expect(self, state: &str) -> Result<Redirect, RedirectError> {
+        match self {
+            Self::Listener(fixed) => Redirect::listen(fixed, state).await,
+            Self::Callback(callbacks, uri) => Ok(callbacks.expect(uri, state)),
+        }
+    }
 }
 
 /// A login that succeeded at the provider; nothing is stored yet.
@@ -112,10 +133,10 @@ pub async fn drive<S: Steps>(
     person: &mut dyn Person,
 ) -> Result<Finished<S::Done>, LoginError> {
     let deadline = Instant::now() + terms.timeout;
-    let state = random_state()?;
+    let state = random_text()?;
     // Bound before anything is shown: nobody else can take the port in between.
     let redirect = match terms.flow {
-        Flow::Browser | Flow::Paste => Some(Redirect::listen(terms.redirect_uri, &state).await?),
+        Flow::Browser | Flow::Paste => Some(terms.return_to.expect(&state).await?),
         Flow::Device | Flow::ClientCredentials | Flow::Token => None,
     };
     let request = Request {
@@ -146,7 +167,7 @@ pub async fn drive<S: Steps>(
 }
 
 /// 256 random bits, as text for a URL.
-fn random_state() -> Result<String, Fault> {
+pub(super) fn random_text() -> Result<String, Fault> {
     let mut bytes = [0; 32];
     getrandom::fill(&mut bytes)
         .map_err(|error| Fault::new(Code::Internal, format!("the system has no random numbers: {error}")))?;
@@ -194,6 +215,7 @@ impl<S: Steps> Run<'_, S> {
             return Err(Fault::new(Code::PluginFailed, "the plugin wants a browser in a flow without one"));
         };
         let waiting = self.tab.take();
+        redirect.arm();
         self.person.show(Notice::OpenUrl { url, redirect_uri: redirect.uri(), sent: waiting.is_some() });
         if let Some(tab) = waiting {
             tab.show(Outcome::GoOn { url: url.to_owned() }).await;
@@ -317,7 +339,13 @@ mod tests {
     }
 
     fn terms(flow: Flow) -> Terms<'static> {
-        Terms { flow, redirect_uri: None, scopes: Vec::new(), force: false, timeout: Duration::from_secs(60) }
+        Terms {
+            flow,
+            return_to: ReturnTo::Listener(None),
+            scopes: Vec::new(),
+            force: false,
+            timeout: Duration::from_secs(60),
+        }
     }
 
     fn state() -> Secret {

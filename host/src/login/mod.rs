@@ -4,6 +4,7 @@
 //! same plugin serves a terminal, a page and an API. What a login yields is stored by `app`, after
 //! the account was probed.
 
+mod callback;
 mod driver;
 mod flow;
 mod options;
@@ -12,7 +13,8 @@ mod redirect;
 pub mod step;
 mod target;
 
-pub use driver::{Finished, LoginError, Notice, Person, Terms, drive, show};
+pub use callback::{CALLBACK_PATH, Callbacks, Visit};
+pub use driver::{Finished, LoginError, Notice, Person, ReturnTo, Terms, drive, show};
 pub use flow::{Choice, Flow, NoFlow, Situation, choose};
 pub use options::{LoginOptions, SecretSource};
 pub use redirect::RedirectError;

@@ -31,6 +31,8 @@ pub struct LoginOptions {
     pub timeout: Duration,
     /// Whether to show a QR code; where it can be read if absent.
     pub qr: Option<bool>,
+    /// Receive the browser at a listener of the login's own, even where the host could.
+    pub own_listener: bool,
     /// Whether questions may be asked: a terminal, no `--no-input`, no `CI`.
     pub interactive: bool,
 }
@@ -59,6 +61,7 @@ impl LoginOptions {
             force: false,
             timeout: Duration::from_secs(600),
             qr: None,
+            own_listener: false,
             interactive: false,
         }
     }

@@ -42,7 +42,10 @@ pub fn result(outcome: &Outcome) -> Response<Full<Bytes>> {
         Outcome::Failed { message } => (
             StatusCode::BAD_REQUEST,
             "Login failed",
-            format!("{}. Nothing was saved; the terminal says what to do.", escape(message)),
+            format!(
+                "{}. Nothing was saved; where the login was started it says what to do.",
+                escape(message)
+            ),
         ),
     };
     html(status, title, &text)

@@ -1,6 +1,7 @@
-//! The loopback listener that a browser comes back to (RFC 8252 section 7.3).
+//! Where a browser comes back to: a loopback listener of the login (RFC 8252 section 7.3), or the callback of
+//! the host.
 //!
-//! Bound before the browser opens; one path, GET only, one answer. The page is written after the
+//! The listener is bound before the browser opens; one path, GET only, one answer. The page is written after the
 //! token exchange, so that it tells the truth.
 
 use std::convert::Infallible;
@@ -23,18 +24,27 @@ use url::Url;
 
 use crate::secret::Secret;
 
+use super::callback::Place;
 use super::page;
 
 /// Connections served at once. A browser opens a few; a page that floods us must not grow.
 const MAX_CONNECTIONS: usize = 16;
 
-/// The listener of one login.
+/// The redirect of one login.
 pub struct Redirect {
     uri: Url,
     /// The same as the authorization server gets it.
     sent: String,
     arrivals: mpsc::Receiver<Arrival>,
-    _serving: JoinSet<()>,
+    served: Served,
+}
+
+/// Who answers the browser.
+enum Served {
+    /// A listener, for as long as this lives.
+    Here(#[expect(dead_code, reason = "dropping it ends the listener")] JoinSet<()>),
+    /// The host.
+    AtCallback(Place),
 }
 
 /// A browser came back.
@@ -56,6 +66,12 @@ pub struct Tab {
 const PAGE_PATIENCE: Duration = Duration::from_secs(2);
 
 impl Tab {
+    /// A tab that the host answers, which does not end with the login.
+    pub(super) fn of_the_host(outcome: oneshot::Sender<page::Outcome>) -> Self {
+        let (_, served) = oneshot::channel();
+        Self { outcome, served }
+    }
+
     /// Shows the outcome, and waits until it is out: the process may end right after the login.
     pub async fn show(self, outcome: page::Outcome) {
         if self.outcome.send(outcome).is_ok() {
@@ -106,7 +122,19 @@ impl Redirect {
         // Registered URIs are compared as text, and one without a path has no slash at its end.
         let bare = fixed.is_some_and(|text| !text.ends_with('/')) && uri.path() == "/";
         let sent = if bare { uri.as_str().trim_end_matches('/') } else { uri.as_str() }.to_owned();
-        Ok(Self { uri, sent, arrivals, _serving: serving })
+        Ok(Self { uri, sent, arrivals, served: Served::Here(serving) })
+    }
+
+    /// A redirect that arrives at the host's callback.
+    pub(super) fn at_callback(uri: Url, arrivals: mpsc::Receiver<Arrival>, place: Place) -> Self {
+        Self { sent: uri.as_str().to_owned(), uri, arrivals, served: Served::AtCallback(place) }
+    }
+
+    /// From now on a browser may come back, once. To a listener of the login's own it always may.
+    pub(super) fn arm(&self) {
+        if let Served::AtCallback(place) = &self.served {
+            place.arm();
+        }
     }
 
     /// What to send as `redirect_uri`.
@@ -278,7 +306,7 @@ async fn answer(
 }
 
 /// Compared in constant time: the answer must not tell how much of a guess was right.
-fn state_matches(query: &str, expected: &Secret) -> bool {
+pub(super) fn state_matches(query: &str, expected: &Secret) -> bool {
     let mut states = url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "state");
     match (states.next(), states.next()) {
         (Some((_, state)), None) => state.as_bytes().ct_eq(expected.expose()).into(),

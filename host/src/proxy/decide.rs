@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use crate::credential::Prepared;
 use crate::guard::{Admitted, Guard, Preflight, Verdict};
+use crate::login::Callbacks;
 use crate::message::{Field, FieldSet, RequestHead, Via};
 use crate::refusal::Refusal;
 use crate::respond::{Client, Subject};
@@ -22,6 +23,8 @@ pub struct Rules {
     pub guard: Guard,
     /// What leads where.
     pub routes: RouteTable,
+    /// Logins that wait for a browser. Not of the configuration: every snapshot has the same.
+    pub callbacks: Arc<Callbacks>,
     /// Whether clients may speak HTTP/2 in the clear. Asked when a connection begins.
     pub http2: bool,
     /// Whether each request is logged.
@@ -66,7 +69,12 @@ pub struct RequestPlan<'a> {
 impl Rules {
     /// Decides on a request head.
     pub fn decide<'a>(&self, head: &RequestHead<'a>, via: &Via) -> Decision<'a> {
-        let admitted = match self.guard.admit(head, via, |path| self.routes.is_public(path)) {
+        let admitted = match self.guard.admit(
+            head,
+            via,
+            |path| self.routes.is_public(path),
+            |query| self.callbacks.expects(query),
+        ) {
             Ok(Verdict::Enter(admitted)) => admitted,
             Ok(Verdict::Preflight(preflight)) => return Decision::Own(Own::Preflight(preflight)),
             Err(refusal) => return Decision::Refuse(refusal, None),

@@ -83,6 +83,7 @@ impl Plan {
             // One worker, one pool: tests speak of the kept connection.
             workers: 1,
             rules: Arc::new(ArcSwap::from_pointee(Rules {
+                callbacks: Arc::default(),
                 guard: self.guard,
                 routes: table,
                 http2: self.http2,

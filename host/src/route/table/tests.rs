@@ -59,7 +59,7 @@ fn look_up_via(
         authority: None,
         fields: &fields,
     };
-    let Verdict::Enter(admitted) = Guard::default().admit(&head, &via, |_| false).unwrap() else {
+    let Verdict::Enter(admitted) = Guard::default().admit(&head, &via, |_| false, |_| false).unwrap() else {
         panic!("a preflight");
     };
     match table.find(&admitted, &via)? {
