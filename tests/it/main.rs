@@ -34,6 +34,7 @@ mod client_python_tools;
 mod client_websocket;
 mod deleted_credential;
 mod docs;
+mod doctor;
 mod explain;
 mod github_quirks;
 mod google_quirks;

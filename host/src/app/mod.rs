@@ -70,17 +70,28 @@ pub struct App {
 impl App {
     /// Opens everything on the current runtime, which becomes the control runtime.
     pub fn open(config: Config) -> Result<Self, Fault> {
-        Self::open_with(config, Limits::default(), Deadlines::default())
+        let registry = registry_config(&config);
+        Self::open_on(config, registry)
     }
 
     /// The same with another patience for plugins.
     pub fn open_with(config: Config, limits: Limits, deadlines: Deadlines) -> Result<Self, Fault> {
+        let registry = RegistryConfig { limits, deadlines, ..registry_config(&config) };
+        Self::open_on(config, registry)
+    }
+
+    /// The same for who only looks: no plugin is pinned.
+    pub fn open_to_look(config: Config) -> Result<Self, Fault> {
+        let registry = RegistryConfig { only_looks: true, ..registry_config(&config) };
+        Self::open_on(config, registry)
+    }
+
+    fn open_on(config: Config, registry_config: RegistryConfig) -> Result<Self, Fault> {
         let paths = config.sources().paths.clone();
         let vault = open_vault(&config)?;
         // Until it serves it is a command.
         vault.set_brief(true);
         let hooks = Hooks::new(&Handle::current());
-        let registry_config = registry_config(&config, limits, deadlines);
         let policy = config.resolved.refresh;
         let meters = Arc::new(Meters::new(worker_count(config.resolved.server.workers)));
         let settings = Arc::new(Settings::new(config)?);
@@ -259,7 +270,7 @@ fn open_vault(config: &Config) -> Result<Vault, Fault> {
     }
 }
 
-fn registry_config(config: &Config, limits: Limits, deadlines: Deadlines) -> RegistryConfig {
+fn registry_config(config: &Config) -> RegistryConfig {
     let paths = &config.sources().paths;
     let plugins = &config.resolved.plugins;
     RegistryConfig {
@@ -272,9 +283,10 @@ fn registry_config(config: &Config, limits: Limits, deadlines: Deadlines) -> Reg
             config::Trust::Any => Trust::Any,
         },
         lock: paths.plugins_lock(),
+        only_looks: false,
         scratch: paths.state_dir.join("run/images"),
         disabled: plugins.disabled.clone(),
-        limits,
-        deadlines,
+        limits: Limits::default(),
+        deadlines: Deadlines::default(),
     }
 }

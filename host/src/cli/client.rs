@@ -63,6 +63,20 @@ impl Host {
     /// The host that runs on these directories, if one does. One that runs on others is not ours to
     /// command, one that does not answer may hold a grant's lock.
     pub(super) async fn find(paths: &Paths) -> Result<Option<Self>, CliError> {
+        Ok(Self::answering(paths).await?.filter(|host| host.runs_on(paths)))
+    }
+
+    /// The directories of a host that answers where ours would, and runs on others.
+    pub(super) async fn elsewhere(paths: &Paths) -> Option<String> {
+        let host = Self::answering(paths).await.ok().flatten().filter(|host| !host.runs_on(paths))?;
+        Some(format!("{}, {}", host.status.state_dir.display(), host.status.config_dir.display()))
+    }
+
+    fn runs_on(&self, paths: &Paths) -> bool {
+        same(&self.status.state_dir, &paths.state_dir) && same(&self.status.config_dir, &paths.config_dir)
+    }
+
+    async fn answering(paths: &Paths) -> Result<Option<Self>, CliError> {
         let socket = paths.admin_socket();
         let stream = match UnixStream::connect(&socket).await {
             Ok(stream) => stream,
@@ -82,8 +96,7 @@ impl Host {
         .await?;
         let status: HostStatus = serde_json::from_value(status)
             .map_err(|error| unreachable(&socket, &format!("its status makes no sense: {error}")))?;
-        let ours = same(&status.state_dir, &paths.state_dir) && same(&status.config_dir, &paths.config_dir);
-        Ok(ours.then_some(Self { socket, status }))
+        Ok(Some(Self { socket, status }))
     }
 
     /// Asks.
@@ -100,6 +113,13 @@ impl Host {
     pub(super) async fn run(&self, plugin: &Name, arguments: &[String]) -> Result<Value, CliError> {
         let body = json!({ "arguments": arguments });
         self.call(Method::POST, &format!("plugins/{plugin}/run"), Some(body), COMMAND).await
+    }
+
+    /// How all connections stand.
+    pub(super) async fn connections(&self) -> Result<Vec<ConnectionStatus>, CliError> {
+        let mut document = self.get("connections").await?;
+        serde_json::from_value(document["connections"].take())
+            .map_err(|error| unreachable(&self.socket, &format!("its answer makes no sense: {error}")))
     }
 
     /// How one connection stands.

@@ -73,7 +73,7 @@ impl Context {
         Ok(Config::load(&Sources { private: true, ..self.sources()? })?)
     }
 
-    fn sources(&self) -> Result<Sources, CliError> {
+    pub(super) fn sources(&self) -> Result<Sources, CliError> {
         let env = Env::of_process();
         Ok(Sources {
             config_flag: self.global.config.clone(),

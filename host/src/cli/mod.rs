@@ -8,6 +8,7 @@ mod client;
 mod completions;
 mod config;
 mod context;
+mod doctor;
 mod env;
 mod error;
 mod explain;
@@ -98,6 +99,7 @@ enum Command {
     Config(config::ConfigCommand),
     #[command(subcommand)]
     Hooks(hooks_tail::HooksCommand),
+    Doctor(doctor::DoctorArgs),
     Completions(completions::CompletionsArgs),
     Man(man::ManArgs),
     Version(version::VersionArgs),
@@ -191,6 +193,7 @@ async fn dispatch(
         Command::Key(command) => key::run(command, context).await,
         Command::Config(command) => config::run(command, context).await,
         Command::Hooks(command) => hooks_tail::run(command, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Completions(args) => completions::run(args, context),
         Command::Man(args) => man::run(args, context),
         Command::Version(args) => version::run(args, context),

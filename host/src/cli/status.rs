@@ -8,7 +8,6 @@ use super::error::{CliError, Exit};
 use super::time::{parse_rfc3339, roughly};
 use crate::app::ConnectionStatus;
 use crate::config::few;
-use crate::fault::{Code, Fault};
 use crate::model::UnixMillis;
 
 /// Show the running host: where it listens, its configuration, plugins and connections
@@ -19,7 +18,7 @@ pub(super) async fn run(_: StatusArgs, context: Context) -> Result<Exit, CliErro
     let host = context.running_host().await?;
     let mut document = host.get("status").await?;
     let plugins = host.get("plugins").await?;
-    let connections = connections(host.get("connections").await?)?;
+    let connections = host.connections().await?;
     document["plugins"] = plugins_member(&plugins);
     document["connections"] = json!({
         "total": connections.len(),
@@ -31,12 +30,6 @@ pub(super) async fn run(_: StatusArgs, context: Context) -> Result<Exit, CliErro
         context.out.text(&prose(&document, &connections, UnixMillis::now()))?;
     }
     Ok(Exit::OK)
-}
-
-fn connections(mut document: Value) -> Result<Vec<ConnectionStatus>, CliError> {
-    serde_json::from_value(document["connections"].take()).map_err(|error| {
-        Fault::new(Code::Internal, format!("the host's answer makes no sense: {error}")).into()
-    })
 }
 
 /// Which plugins serve, and why others do not.

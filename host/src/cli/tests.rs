@@ -74,6 +74,7 @@ fn the_commands_are_those_of_the_interface() {
             "ccproxy config init",
             "ccproxy hooks",
             "ccproxy hooks tail",
+            "ccproxy doctor",
             "ccproxy completions",
             "ccproxy man",
             "ccproxy version",
@@ -123,7 +124,9 @@ fn a_group_without_a_command_shows_its_help_and_is_a_mistake() {
 
 #[test]
 fn commands_of_later_are_not_there_yet() {
-    assert_eq!(refused("ccproxy doctor").exit, Exit::USAGE);
+    for line in ["ccproxy ca path", "ccproxy secret set x"] {
+        assert_eq!(refused(line).exit, Exit::USAGE, "{line}");
+    }
 }
 
 #[test]

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use socket2::{Domain, Socket, Type};
 
 use super::inherited::{self, InheritError};
-use super::owner::{self, Owner};
+use super::owner::Owner;
 use super::place::{Address, ListenerSpec, ListenerUrl, Place, Terms};
 use super::unix::{self, SocketFile, UnixError};
 
@@ -175,7 +175,7 @@ pub(super) fn bind(spec: &ListenerSpec) -> Result<Option<Bound>, BindError> {
         Place::Tcp(address) => match open(*address) {
             Ok((listener, at)) => (Listener::Tcp(listener), Address::Tcp(at), None),
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                return Err(BindError::InUse { place: place(), owner: owner::of(*address) });
+                return Err(BindError::InUse { place: place(), owner: Owner::of(*address) });
             }
             Err(error) if address.is_ipv6() && is_missing(&error) && spec.terms.dedicated.is_none() => {
                 return Ok(None);

@@ -28,13 +28,15 @@ impl fmt::Display for Owner {
     }
 }
 
-/// Who listens where `address` would.
-pub(super) fn of(address: SocketAddr) -> Option<Owner> {
-    let taken = rows().into_iter().find(|row| {
-        let overlaps = row.local.ip() == address.ip() || row.local.ip().is_unspecified();
-        row.state == LISTEN && row.local.port() == address.port() && overlaps
-    })?;
-    Some(Owner { uid: taken.uid, process: holder(taken.inode) })
+impl Owner {
+    /// Who listens where `address` would.
+    pub fn of(address: SocketAddr) -> Option<Self> {
+        let taken = rows().into_iter().find(|row| {
+            let overlaps = row.local.ip() == address.ip() || row.local.ip().is_unspecified();
+            row.state == LISTEN && row.local.port() == address.port() && overlaps
+        })?;
+        Some(Self { uid: taken.uid, process: holder(taken.inode) })
+    }
 }
 
 /// A process that the kernel named itself.

@@ -52,6 +52,7 @@ pub use provider::{Deadlines, LoginSteps, Plugin};
 pub use refusal::Refusal;
 pub use registry::{Registry, RegistryConfig};
 pub use rescan::Changed;
+pub use safety::check_directory as check_place;
 pub use services::{Authenticated, Connections, Secrets, Services};
 pub use steps::NewGrant;
 pub use trust::{Pin, Trust};

@@ -47,6 +47,8 @@ pub struct RegistryConfig {
     pub trust: Trust,
     /// `<state>/plugins.lock`.
     pub lock: PathBuf,
+    /// Whether nothing is written, neither there nor anywhere else: for who only looks.
+    pub only_looks: bool,
     /// A private directory for images where memory cannot hold them, `<state>/run/images`.
     pub scratch: PathBuf,
     /// `plugins.disabled`.
@@ -113,9 +115,12 @@ impl State {
 impl Registry {
     /// Finds what is there. Nothing is loaded.
     pub fn discover(config: RegistryConfig, services: Services) -> Arc<Self> {
-        image::sweep(&config.scratch);
+        if !config.only_looks {
+            image::sweep(&config.scratch);
+        }
         let places = discover::places(&config.dirs, config.executable.as_deref());
         let pins = Pins::new(config.lock.clone());
+        let pins = if config.only_looks { pins.forgetful() } else { pins };
         let looked_at = watch::objects(&places);
         let state = State { found: discover::discover(&places, &Known::new()), ..State::default() };
         Arc::new(Self {
@@ -345,13 +350,13 @@ impl Registry {
         }
         let path = self.state().file(id);
         let path = path.ok_or_else(|| self.missing(id))?;
-        let (trust, lock, wanted) = (self.config.trust, self.config.lock.clone(), id.clone());
+        let (trust, pins, wanted) = (self.config.trust, self.pins.clone(), id.clone());
         let read = tokio::task::spawn_blocking(move || {
             let candidate = Candidate::read(&path)?;
             if candidate.manifest.id != wanted {
                 return Err(Refusal::OtherId { wanted, found: candidate.manifest.id });
             }
-            candidate.trusted(trust, &Pins::new(lock))
+            candidate.trusted(trust, &pins)
         });
         let read = read.await.map_err(|gone| Fault::new(Code::Internal, format!("loading ended: {gone}")))?;
         read.map_err(|refusal| self.refuse(id, refusal))

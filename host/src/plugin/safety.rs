@@ -48,7 +48,7 @@ pub(super) fn check(path: &Path) -> Result<PathBuf, Refusal> {
 }
 
 /// Checks a directory and all above it.
-pub(super) fn check_directory(path: &Path) -> Result<PathBuf, Refusal> {
+pub fn check_directory(path: &Path) -> Result<PathBuf, Refusal> {
     let real = path.canonicalize().map_err(io("find", path))?;
     check_directories(&real.join("plugin"))?;
     Ok(real)

@@ -45,13 +45,21 @@ struct Document {
 }
 
 /// The pins of this user. Read anew at each decision: another process may have changed them.
+#[derive(Clone)]
 pub(super) struct Pins {
     path: PathBuf,
+    /// Whether what is trusted at first sight is remembered.
+    remembers: bool,
 }
 
 impl Pins {
     pub(super) fn new(path: PathBuf) -> Self {
-        Self { path }
+        Self { path, remembers: true }
+    }
+
+    /// The same for who only looks.
+    pub(super) fn forgetful(self) -> Self {
+        Self { remembers: false, ..self }
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -63,7 +71,7 @@ impl Pins {
         let pins = if trust == Trust::Any { BTreeMap::new() } else { self.read()? };
         verdict(pins.get(id), trust, id, path, found)?;
         match trust {
-            Trust::Tofu if !pins.contains_key(id) => self.pin_first(id, path, found),
+            Trust::Tofu if self.remembers && !pins.contains_key(id) => self.pin_first(id, path, found),
             Trust::Tofu | Trust::Pinned | Trust::Any => Ok(()),
         }
     }
@@ -185,6 +193,15 @@ mod tests {
         pins.pin(&"acme".parse().unwrap(), Path::new(FILE), Digest::of(b"second")).unwrap();
         decide(&pins, Trust::Tofu, b"second").unwrap();
         assert!(decide(&pins, Trust::Tofu, b"first").is_err());
+    }
+
+    #[test]
+    fn who_only_looks_pins_nothing() {
+        let (home, pins) = pins();
+        decide(&pins.clone().forgetful(), Trust::Tofu, b"first").unwrap();
+        assert!(!home.path().join("state").exists());
+        decide(&pins, Trust::Tofu, b"first").unwrap();
+        assert!(decide(&pins.forgetful(), Trust::Tofu, b"second").is_err());
     }
 
     #[test]

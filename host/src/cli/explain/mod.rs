@@ -46,7 +46,7 @@ fn method(text: &str) -> Result<String, String> {
 
 pub(super) async fn run(args: ExplainArgs, context: Context) -> Result<Exit, CliError> {
     let typed = Typed::parse(&args.url)?;
-    let app = context.app()?;
+    let app = App::open_to_look(context.config()?)?;
     // A host that is stuck does not keep a person from seeing what is configured.
     let host = context.host().await.unwrap_or_else(|error| {
         context.out.remark(&error.message);

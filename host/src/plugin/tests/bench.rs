@@ -147,6 +147,7 @@ impl Bench {
             executable: None,
             trust: self.trust,
             lock: state.join("plugins.lock"),
+            only_looks: false,
             scratch: state.join("images"),
             disabled: self.disabled.clone(),
             limits: self.limits,
