@@ -12,7 +12,8 @@ class Failed(Exception):
 
 
 class Client:
-    def __init__(self, site, arguments, cpus):
+    def __init__(self, site, arguments, cpus, patience=PATIENCE):
+        self.patience = patience
         self.process = subprocess.Popen(
             [site.client, *map(str, arguments)],
             stdin=subprocess.PIPE,
@@ -43,9 +44,9 @@ class Client:
             raise Failed(self.process.stderr.read().strip()) from error
 
     def line(self):
-        readable, _, _ = select.select([self.process.stdout], [], [], PATIENCE)
+        readable, _, _ = select.select([self.process.stdout], [], [], self.patience)
         said = self.process.stdout.readline() if readable else ""
         if not said:
             self.process.kill()
-            raise Failed(self.process.stderr.read().strip() or f"nothing within {PATIENCE} s")
+            raise Failed(self.process.stderr.read().strip() or f"nothing within {self.patience} s")
         return said

@@ -8,15 +8,18 @@ import re
 import shutil
 import signal
 import struct
+import subprocess
 
 from .build import build_c
-from .client import Client
+from .client import Client, Failed
 from .peer import PLAIN, Peer
 from .process import ALL, tree
 from .site import Site
 
 FEW, MANY = 1000, 6000
 CONNECTIONS = 16
+# Under callgrind a request takes fifty times as long.
+SLOW = 120
 
 
 def instructions(site: Site, peer: Peer):
@@ -74,13 +77,16 @@ def _per_request(site, peer, wrapped, total):
 def _run(site, peer, command, env, requests):
     process = site.start(command, f"{peer.label}-counted", env=peer.env | env)
     subject = peer.subjects(PLAIN)[0]
-    process.wait_for_port(subject.port)
-    with Client(site, ["exactly", subject.port, subject.prefix + "/small", CONNECTIONS], ALL) as client:
+    process.wait_for_port(subject.port, SLOW)
+    with Client(site, ["exactly", subject.port, subject.prefix + "/small", CONNECTIONS], ALL, SLOW) as client:
         client.line()
         client.tell(requests)
         client.line()
     # A tracer writes its sums once the last of its children has ended by itself.
     below = tree(process.pid)[1:] if command[0] == "strace" else [process.pid]
-    os.kill(below[0], signal.SIGTERM)
-    process.popen.wait(timeout=60)
+    os.kill(below[0], signal.SIGINT)
+    try:
+        process.popen.wait(timeout=SLOW)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"it does not end within {SLOW} s") from error
     site.running.remove(process)

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -33,8 +34,8 @@ class Process:
             )
         self.pid = self.popen.pid
 
-    def wait_for_port(self, port):
-        until = time.monotonic() + PATIENCE
+    def wait_for_port(self, port, patience=PATIENCE):
+        until = time.monotonic() + patience
         while not accepts(port):
             if self.popen.poll() is not None or time.monotonic() > until:
                 raise NotUp(self.last_words())
@@ -65,6 +66,16 @@ class Process:
 
 class NotUp(Exception):
     """A program that did not come up, and what it said."""
+
+
+def end_cleanly():
+    """Ended from outside, a run still stops what it started."""
+
+    def end(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit(143)
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def tree(pid):
