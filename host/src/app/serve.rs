@@ -262,12 +262,14 @@ impl Authenticated for Serving {
         &self,
         connection: &ConnectionId,
         target: &Target,
+        rejected: Option<u64>,
     ) -> BoxFuture<'static, Result<Arc<Prepared>, Fault>> {
         let key = CredentialKey { connection: connection.clone(), target: target.clone() };
         let credentials = self.app.credentials.clone();
         Box::pin(async move {
             let cell = credentials.cell(&key);
-            credentials.acquire(&cell, Reason::Missing).await
+            let reason = rejected.map_or(Reason::Missing, |generation| Reason::Rejected { generation });
+            credentials.acquire(&cell, reason).await
         })
     }
 }

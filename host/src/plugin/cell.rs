@@ -22,6 +22,8 @@ use crate::model::Name;
 /// Calls under way at once; more wait. A start with hundreds of connections must not become hundreds
 /// of sockets to one token endpoint.
 const MAX_CALLS: usize = 64;
+/// The same of what anybody may send. Apart, or a flood at a webhook would keep credentials waiting.
+const MAX_STRANGERS: usize = 32;
 
 /// The thread and runtime of one plugin.
 pub(super) struct Cell {
@@ -30,6 +32,7 @@ pub(super) struct Cell {
     way: Way,
     health: Arc<Health>,
     calls: Semaphore,
+    strangers: Semaphore,
     stop: Mutex<Option<oneshot::Sender<()>>>,
     ended: watch::Receiver<()>,
 }
@@ -70,6 +73,7 @@ impl Cell {
             way,
             health: Arc::new(Health::new(limits)),
             calls: Semaphore::new(MAX_CALLS),
+            strangers: Semaphore::new(MAX_STRANGERS),
             stop: Mutex::new(Some(stop)),
             ended,
         })
@@ -104,11 +108,11 @@ impl Cell {
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
-        self.run(what, limit, job, Panics::Count).await
+        self.run(what, limit, job, Caller::Host).await
     }
 
     /// The same for what anybody may send: a panic is that request's alone, or a stranger could have the plugin
-    /// quarantined and every connection with it.
+    /// quarantined and every connection with it; and it waits for other strangers only.
     pub(super) async fn call_of_a_stranger<T, F>(
         &self,
         what: &'static str,
@@ -119,7 +123,7 @@ impl Cell {
         T: Send + 'static,
         F: Future<Output = Result<T, Fault>> + Send + 'static,
     {
-        self.run(what, limit, job, Panics::Forgive).await
+        self.run(what, limit, job, Caller::Stranger).await
     }
 
     async fn run<T, F>(
@@ -127,7 +131,7 @@ impl Cell {
         what: &'static str,
         limit: Duration,
         job: impl FnOnce() -> F + Send + 'static,
-        panics: Panics,
+        caller: Caller,
     ) -> Result<T, Fault>
     where
         T: Send + 'static,
@@ -136,7 +140,10 @@ impl Cell {
         self.admit()?;
         let work = async {
             // Never closed, so this is a permit.
-            let _permit = self.calls.acquire().await;
+            let _permit = match caller {
+                Caller::Host => self.calls.acquire().await,
+                Caller::Stranger => self.strangers.acquire().await,
+            };
             let mut task = Task(self.handle.spawn(async move { job().await }));
             (&mut task.0).await
         };
@@ -154,7 +161,7 @@ impl Cell {
         });
         match &result {
             Err(fault) if fault.code == Code::PluginFailed => {
-                if panics == Panics::Count {
+                if caller == Caller::Host {
                     self.health.panicked(&fault.message);
                 }
             }
@@ -218,11 +225,11 @@ impl Cell {
     }
 }
 
-/// Whether a panic counts towards the quarantine.
+/// Who is behind a call. A panic counts towards the quarantine only if it is the host.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Panics {
-    Count,
-    Forgive,
+enum Caller {
+    Host,
+    Stranger,
 }
 
 /// A task that does not outlive the interest in it.
@@ -310,6 +317,29 @@ mod tests {
         let cell = cell(Limits::default());
         let answers = futures_util::future::join_all((0..3 * MAX_CALLS).map(|_| ask(&cell))).await;
         assert!(answers.into_iter().all(|answer| answer == Ok(42)));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_of_strangers_keeps_nobody_else_waiting() {
+        let cell = Arc::new(cell(Limits::default()));
+        let (arrived, mut waiting) = tokio::sync::mpsc::unbounded_channel();
+        let flood: Vec<_> = (0..3 * MAX_CALLS)
+            .map(|_| {
+                let (cell, arrived) = (Arc::clone(&cell), arrived.clone());
+                tokio::spawn(async move {
+                    let endless = move || async move {
+                        let _ = arrived.send(());
+                        std::future::pending::<Result<(), Fault>>().await
+                    };
+                    cell.call_of_a_stranger("handle", PATIENCE, endless).await
+                })
+            })
+            .collect();
+        for _ in 0..MAX_STRANGERS {
+            waiting.recv().await.unwrap();
+        }
+        assert_eq!(ask(&cell).await, Ok(42));
+        flood.into_iter().for_each(|request| request.abort());
     }
 
     #[tokio::test]

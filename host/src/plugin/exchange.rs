@@ -26,6 +26,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(20);
 const USER_AGENT: &str = concat!("ccproxy/", env!("CARGO_PKG_VERSION"));
 
 /// A request, parsed and checked.
+#[derive(Clone)]
 pub(super) struct Outgoing {
     pub(super) url: Url,
     pub(super) origin: Origin,
@@ -64,8 +65,9 @@ impl Outgoing {
         Ok(Self { url, origin, method, headers, body: Bytes::from(request.body.into_vec()), timeout })
     }
 
-    /// Attaches a credential in the place of whatever fields and parameters of these names are there.
-    pub(super) fn attach(&mut self, credential: &Prepared) {
+    /// The request with a credential in the place of whatever fields and parameters of these names are there.
+    #[must_use]
+    pub(super) fn with(mut self, credential: &Prepared) -> Self {
         for (name, _) in &credential.fields {
             self.headers.remove(name);
         }
@@ -73,7 +75,7 @@ impl Outgoing {
             self.headers.append(name, value.clone());
         }
         if credential.query.is_empty() {
-            return;
+            return self;
         }
         let ours =
             |pair: &&str| credential.query.iter().any(|(name, _)| pair.split('=').next() == Some(name));
@@ -82,6 +84,7 @@ impl Outgoing {
         let added = credential.query.iter().map(|(name, value)| format!("{name}={value}"));
         let query: Vec<_> = kept.chain(added).collect();
         self.url.set_query(Some(&query.join("&")));
+        self
     }
 
     /// Sends it and reads the answer, `longest` at most. Redirects are answers: following one would replay secrets

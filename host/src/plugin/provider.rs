@@ -235,6 +235,11 @@ impl Plugin {
             if fault.code == Code::PluginFailed && self.condition() == Condition::Serving {
                 self.report("handle", fault);
             }
+        });
+        // It was asked for no credential: a provider that is away or slow is this plugin's own trouble.
+        let said = said.map_err(|fault| match fault.code.is_transient() {
+            true => Fault { code: Code::PluginFailed, ..fault },
+            false => fault,
         })?;
         answers::answer(self.id(), said)
     }

@@ -35,6 +35,9 @@ const MAX_TASKS: usize = 256;
 /// Longest timer: longer ones are a mistake in units.
 const MAX_SLEEP: Duration = Duration::from_secs(24 * 3600);
 
+/// What an upstream says of a credential that it does not take.
+const UNAUTHORIZED: u16 = 401;
+
 /// Resolves secret references.
 pub trait Secrets: Send + Sync {
     /// The secret in the setting `name` of a connection. May block: it runs beside the cell.
@@ -49,11 +52,13 @@ pub trait Authenticated: Send + Sync {
     /// Where credentials of this connection may go.
     fn upstreams(&self, connection: &ConnectionId) -> Vec<Base>;
 
-    /// A live credential, through the same single flight as requests.
+    /// A live credential, through the same single flight as requests; another than the one of the generation
+    /// that an upstream has just rejected.
     fn credential(
         &self,
         connection: &ConnectionId,
         target: &Target,
+        rejected: Option<u64>,
     ) -> BoxFuture<'static, Result<Arc<Prepared>, Fault>>;
 }
 
@@ -176,7 +181,7 @@ impl Lent {
             Fault::new(Code::Unsupported, "authenticated requests need a running host").hint("ccproxy serve")
         })?;
         let upstreams = authenticated.upstreams(&connection.id);
-        let mut outgoing = Outgoing::parse(request, |url| {
+        let outgoing = Outgoing::parse(request, |url| {
             let origin = crate::upstream::Origin::of(url)
                 .map_err(|error| Fault::new(Code::InvalidConfig, error.to_string()))?;
             if upstreams.iter().any(|base| *base.origin() == origin) {
@@ -186,9 +191,17 @@ impl Lent {
                 format!("{origin} is no upstream of `{}`: its credential does not go there", connection.id);
             Err(Fault::new(Code::InvalidConfig, what))
         })?;
-        let credential = authenticated.credential(&connection.id, &target).await?;
-        outgoing.attach(&credential);
-        self.send(Some(&connection), "", outgoing).await
+        let credential = authenticated.credential(&connection.id, &target, None).await?;
+        let answer = self.send(Some(&connection), "", outgoing.clone().with(&credential)).await?;
+        if answer.status != UNAUTHORIZED {
+            return Ok(answer);
+        }
+        // As a request through the proxy: one renewal, and once more.
+        let rejected = Some(credential.generation);
+        match authenticated.credential(&connection.id, &target, rejected).await {
+            Ok(renewed) => self.send(Some(&connection), "", outgoing.with(&renewed)).await,
+            Err(_) => Ok(answer),
+        }
     }
 
     async fn send(

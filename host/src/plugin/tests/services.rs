@@ -148,9 +148,15 @@ impl Authenticated for Mine {
         vec![self.0.clone()]
     }
 
-    fn credential(&self, _: &ConnectionId, _: &Target) -> BoxFuture<'static, Result<Arc<Prepared>, Fault>> {
+    fn credential(
+        &self,
+        _: &ConnectionId,
+        _: &Target,
+        rejected: Option<u64>,
+    ) -> BoxFuture<'static, Result<Arc<Prepared>, Fault>> {
+        let token = if rejected == Some(1) { "Bearer the next" } else { "Bearer the hosts" };
         let prepared = Prepared {
-            fields: vec![(http::header::AUTHORIZATION, http::HeaderValue::from_static("Bearer the hosts"))],
+            fields: vec![(http::header::AUTHORIZATION, http::HeaderValue::from_static(token))],
             query: vec![("key".into(), "a%26b".into())],
             expires_at: None,
             generation: 1,
@@ -184,6 +190,24 @@ async fn an_authenticated_request_goes_to_the_upstream_with_the_hosts_credential
     let fault = plugin.probe(&thief, None).await.unwrap_err();
     assert!(fault.message.contains("its credential does not go there"), "{fault}");
     assert!(never.try_recv().is_err());
+}
+
+#[tokio::test]
+async fn an_authenticated_request_that_is_rejected_is_sent_again_with_another_credential_once() {
+    let (url, mut received) = server(http("401 Unauthorized", "", "")).await;
+    let bench = Bench::with_faulty();
+    let registry = bench.registry();
+    let plugin = registry.load(&faulty()).await.unwrap();
+    let mine: Arc<dyn Authenticated> = Arc::new(Mine(url.parse().unwrap()));
+    registry.services().authenticated.set(Arc::downgrade(&mine)).ok().unwrap();
+    let me = connection("work", json!({ "me_url": format!("{url}/me") }));
+    // The test plugin takes any answer for its account.
+    plugin.probe(&me, None).await.unwrap();
+    for token in ["Bearer the hosts", "Bearer the next"] {
+        let request = received.recv().await.unwrap();
+        assert!(request.contains(&format!("authorization: {token}\r\n")), "{request}");
+    }
+    assert!(received.try_recv().is_err(), "once");
 }
 
 #[tokio::test]
