@@ -149,3 +149,46 @@ async fn an_upstream_that_cannot_be_reached_is_counted_by_its_error() {
         1.0
     );
 }
+
+#[tokio::test]
+async fn a_scrape_tells_sizes_connections_replays_refresh_times_and_reloads() {
+    let corp = Corp::new(Corp::rotating()).await;
+    corp.login().await;
+    let host = corp.home.serve().await;
+    let mut client = Regular::connect(host.authority()).await;
+    let body = serde_json::json!({ "text": "x".repeat(1000) });
+    let echoed = client.post("/corp/echo", &body).await;
+    assert_eq!(echoed.status, 200);
+    // The provider forgets the token: it is refreshed, and the request is sent once more.
+    corp.sandbox.expire_access_tokens(None);
+    assert_eq!(client.get("/corp/strict/x").await.status, 200);
+    corp.home.add_config("good.toml", "[refresh]\nsweep = \"31m\"\n");
+    corp.home.ccproxy(&["reload"]).await.expect_success();
+    corp.home.add_config("bad.toml", "[refresh]\nsweeep = \"1m\"\n");
+    corp.home.ccproxy(&["reload"]).await.expect_code(2);
+
+    let scrape = Scrape::of(&corp.home).await;
+    let of_route = |name: &str| scrape.value(&format!("{name}{{ccproxy_route=\"corp\"}}"));
+    assert_eq!(of_route("http_server_request_body_size_bytes_count"), 2.0);
+    assert_eq!(of_route("http_server_request_body_size_bytes_sum"), body.to_string().len() as f64);
+    assert!(of_route("http_server_response_body_size_bytes_sum") >= echoed.body.len() as f64);
+    let small = "http_server_request_body_size_bytes_bucket{ccproxy_route=\"corp\",le=\"256\"}";
+    assert_eq!((scrape.value(small), scrape.value(&small.replace("256", "1024"))), (1.0, 2.0));
+    assert_eq!(scrape.value("http_server_open_connections"), 1.0);
+    let replays = "ccproxy_upstream_replays_total{ccproxy_route=\"corp\",reason=\"credential_rejected\"}";
+    assert_eq!(scrape.value(replays), 1.0, "{}", scrape.text());
+    let calls = scrape.value("ccproxy_token_refresh_total{connection=\"corp\",result=\"ok\"}");
+    assert!(calls >= 1.0);
+    assert_eq!(scrape.value("ccproxy_token_refresh_duration_seconds_count{connection=\"corp\"}"), calls);
+    assert_eq!(scrape.value("ccproxy_reload_total{result=\"ok\"}"), 1.0);
+    assert!(scrape.value("ccproxy_reload_total{result=\"invalid_config\"}") >= 1.0);
+
+    drop(client);
+    for _ in 0..100 {
+        if Scrape::of(&corp.home).await.value("http_server_open_connections") == 0.0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+    }
+    panic!("a client that has gone is still counted");
+}

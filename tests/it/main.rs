@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a story fails where it is surprised")]
 
 mod admin_connections;
+mod admin_events;
 mod admin_logins;
 mod admin_metrics;
 mod auth_status;

@@ -2,7 +2,7 @@
 
 use std::fmt::{Display, Write as _};
 
-use crate::meter::{BOUNDS, Total};
+use crate::meter::{BOUNDS, SIZE_BOUNDS, Total};
 
 /// The media type of the format.
 pub const MEDIA_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
@@ -33,7 +33,7 @@ impl Exposition {
         self.metric(name, "gauge", help)
     }
 
-    /// How long things took.
+    /// How long things took, or how large they were.
     pub fn histogram(&mut self, name: &'static str, help: &str) -> Metric<'_> {
         self.metric(name, "histogram", help)
     }
@@ -55,16 +55,27 @@ impl Metric<'_> {
         self.line("", labels, None, value);
     }
 
-    /// A histogram.
+    /// A histogram of durations.
     pub fn total(&mut self, labels: &[Label<'_>], total: &Total) {
+        self.buckets(labels, total, &BOUNDS);
+        self.line("_sum", labels, None, total.seconds());
+        self.line("_count", labels, None, total.count());
+    }
+
+    /// A histogram of sizes.
+    pub fn sizes(&mut self, labels: &[Label<'_>], total: &Total) {
+        self.buckets(labels, total, &SIZE_BOUNDS);
+        self.line("_sum", labels, None, total.bytes());
+        self.line("_count", labels, None, total.count());
+    }
+
+    fn buckets(&mut self, labels: &[Label<'_>], total: &Total, bounds: &[impl Display]) {
         let mut below = 0;
         for (at, count) in total.buckets.iter().enumerate() {
             below += count;
-            let bound = BOUNDS.get(at).map_or_else(|| "+Inf".to_owned(), f64::to_string);
+            let bound = bounds.get(at).map_or_else(|| "+Inf".to_owned(), ToString::to_string);
             self.line("_bucket", labels, Some(&bound), below);
         }
-        self.line("_sum", labels, None, total.seconds());
-        self.line("_count", labels, None, total.count());
     }
 
     fn line(&mut self, suffix: &str, labels: &[Label<'_>], bound: Option<&str>, value: impl Display) {

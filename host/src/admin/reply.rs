@@ -99,3 +99,23 @@ fn made(reply: respond::Reply) -> Response<Body> {
     }
     response
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use pretty_assertions::assert_eq;
+    use tokio::time::Instant;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_reader_hears_at_once_that_somebody_listens_and_then_every_quarter_minute() {
+        let mut frames = Box::pin(frames(stream::pending().boxed()));
+        let began = Instant::now();
+        let mut heard = Vec::new();
+        for _ in 0..3 {
+            let Some(Ok(frame)) = frames.next().await else { panic!("the stream has ended") };
+            heard.push((began.elapsed().as_secs(), frame.into_data().unwrap()));
+        }
+        let comment = Bytes::from_static(b": listening\n\n");
+        assert_eq!(heard, [0, 15, 30].map(|at| (at, comment.clone())));
+    }
+}

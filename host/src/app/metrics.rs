@@ -63,6 +63,15 @@ impl Serving {
             .sample(&[], seconds(self.started_at));
         page.gauge("http_server_active_requests", "Requests of clients under way.")
             .sample(&[], self.app.meters.host().active());
+        page.gauge("http_server_open_connections", "Connections of clients.")
+            .sample(&[], self.app.meters.host().connected());
+        let mut metric = page.counter(
+            "ccproxy_reload_total",
+            "Other configurations read while serving, by what came of it: ok, or the code of the failure.",
+        );
+        for (result, count) in self.standing.lock().unwrap_or_else(PoisonError::into_inner).reloads() {
+            metric.sample(&[("result", result)], count);
+        }
         page.counter("ccproxy_hook_events_dropped_total", "Events that a queue had no room for.")
             .sample(&[], self.app.hooks.dropped());
     }
@@ -94,6 +103,27 @@ impl Serving {
                 with_labels(&seen, name, |labels| forwarded(labels, &address, &total, &mut metric));
             }
         }
+        for (at, name, help) in [
+            (0, "http_server_request_body_size_bytes", "Sizes of the bodies of forwarded requests."),
+            (1, "http_server_response_body_size_bytes", "Sizes of the bodies of their responses."),
+        ] {
+            let mut metric = page.histogram(name, help);
+            for (name, route) in &routes {
+                let sizes = route.meter.sizes();
+                if sizes[at].count() > 0 {
+                    metric.sizes(&[("ccproxy_route", name)], &sizes[at]);
+                }
+            }
+        }
+        let mut metric = page.counter(
+            "ccproxy_upstream_replays_total",
+            "Requests sent to the upstream once more, by the reason.",
+        );
+        for (name, route) in &routes {
+            for (reason, count) in route.meter.replayed() {
+                metric.sample(&[("ccproxy_route", name), ("reason", reason)], count);
+            }
+        }
         let mut metric =
             page.counter("ccproxy_refusals_total", "Requests that ccproxy answered with a problem, by code.");
         for (route, meter) in &meters {
@@ -112,6 +142,13 @@ impl Serving {
             for (result, count) in calls {
                 metric.sample(&[("connection", &id.to_string()), ("result", result)], count);
             }
+        }
+        let mut metric = page.histogram(
+            "ccproxy_token_refresh_duration_seconds",
+            "How long calls to plugins for a credential took.",
+        );
+        for (id, total) in self.app.credentials.durations() {
+            metric.total(&[("connection", &id.to_string())], &total);
         }
         let connections = self.app.status().await;
         let mut metric =

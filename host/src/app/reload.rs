@@ -69,6 +69,8 @@ pub(super) struct Standing {
     /// What the host was started with, of the keys in [`FIXED`].
     fixed: Vec<Option<Value>>,
     needs_restart: Vec<String>,
+    /// How often another configuration was read, by what came of it: `ok`, or the code of the failure.
+    reloads: BTreeMap<&'static str, u64>,
 }
 
 impl App {
@@ -220,7 +222,13 @@ impl Serving {
 impl Standing {
     pub(super) fn new(config: &Config) -> Self {
         let fixed = FIXED.iter().map(|path| config.value(path)).collect();
-        Self { loaded_at: UnixMillis::now(), failure: None, fixed, needs_restart: Vec::new() }
+        Self {
+            loaded_at: UnixMillis::now(),
+            failure: None,
+            fixed,
+            needs_restart: Vec::new(),
+            reloads: BTreeMap::new(),
+        }
     }
 
     fn loaded(&mut self, changes: &Changes, config: &Config) {
@@ -231,6 +239,7 @@ impl Standing {
             return tracing::debug!("the configuration is as it was");
         }
         self.loaded_at = UnixMillis::now();
+        *self.reloads.entry("ok").or_default() += 1;
         tracing::info!(%changes, "configuration reloaded");
         for key in self.needs_restart.iter().filter(|key| changes.settings.contains(key)) {
             tracing::warn!("`{key}` needs a restart");
@@ -238,6 +247,7 @@ impl Standing {
     }
 
     fn failed(&mut self, fault: &Fault) {
+        *self.reloads.entry(fault.code.as_str()).or_default() += 1;
         tracing::error!(error = %fault, hint = fault.hint, "the configuration stays as it was");
         self.failure = Some((UnixMillis::now(), fault.clone()));
     }
@@ -251,6 +261,11 @@ impl Standing {
             "routes": changes.routes,
             "needs_restart": self.needs_restart,
         })
+    }
+
+    /// How often another configuration was put in force or refused.
+    pub(super) fn reloads(&self) -> &BTreeMap<&'static str, u64> {
+        &self.reloads
     }
 
     /// The member `config` of `ccproxy.status/1`.

@@ -52,6 +52,7 @@ pub(super) async fn exchange(
         Decision::Forward(plan) => {
             record.admitted(&plan);
             let source = Source::new(body, parts.version == http::Version::HTTP_2);
+            record.carries(&source);
             let sending =
                 Sending { pool: &worker.pool, plan: &plan, parts: &parts, fields: &fields, body: &source };
             let forwarded = Forwarding { worker: &worker, sending, upgrade }.run(&mut record).await;
@@ -110,6 +111,7 @@ impl Forwarding<'_> {
             && let Some(renewed) = self.renewed(cell, &credential).await
         {
             drop(answer);
+            record.again("credential_rejected");
             credential = renewed;
             answer = self.sending.send(&credential, record).await?;
         }
@@ -223,7 +225,7 @@ impl Relayed {
             *response.body_mut() = ReplyBody::Relayed(Box::new(body));
             return response;
         };
-        record.stream_started();
+        record.tunnels();
         tunnel::spawn(client, upstream, record);
         response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
         response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));

@@ -9,6 +9,7 @@ use std::time::Instant;
 use http::Method;
 
 use super::request_id::RequestId;
+use super::source::Source;
 use super::worker::Worker;
 use crate::hook::{Event, Kind};
 use crate::meter::{Cells, Outcome};
@@ -31,6 +32,8 @@ pub(super) struct Record {
     path: Option<String>,
     upstream: Option<String>,
     status: u16,
+    /// What the client sent, if it is forwarded.
+    body: Option<Source>,
     bytes: u64,
     streams: bool,
     /// Its end has been told, or nobody was told of its beginning.
@@ -60,6 +63,7 @@ impl Record {
             path: None,
             upstream: None,
             status: 0,
+            body: None,
             bytes: 0,
             streams: false,
             ended: true,
@@ -108,9 +112,27 @@ impl Record {
         self.tell(Kind::ProviderRequestPrepared, |event| self.towards(event));
     }
 
+    /// Its body is on its way to the upstream.
+    pub(super) fn carries(&mut self, body: &Source) {
+        self.body = Some(body.clone());
+    }
+
+    /// What follows is a tunnel, in which no body has an end.
+    pub(super) fn tunnels(&mut self) {
+        self.body = None;
+        self.stream_started();
+    }
+
     /// An attempt to reach the upstream begins.
     pub(super) fn asking(&mut self) {
         self.asked = Instant::now();
+    }
+
+    /// The request goes out once more.
+    pub(super) fn again(&self, reason: &'static str) {
+        if let Some(cells) = self.cells() {
+            cells.replay(reason);
+        }
     }
 
     /// It is on a connection, new or from the pool.
@@ -243,6 +265,9 @@ impl Drop for Record {
                 status => Outcome::Status(status),
             };
             cells.serve(&self.method, outcome, self.started.elapsed());
+            if let Some(body) = &self.body {
+                cells.measure(body.received(), self.bytes);
+            }
         }
         if let Some(cells) = self.worker.shared.meter.of_worker(self.worker.number) {
             cells.end();

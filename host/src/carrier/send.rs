@@ -46,10 +46,13 @@ impl Sending<'_> {
         record.asking();
         let failure = match self.try_once(credential, record, false).await {
             // Named loop 2 of the design: once, and on a connection that cannot be dead.
-            Err(Failure::DeadConnection(_)) => match self.try_once(credential, record, true).await {
-                Ok(answer) => return Ok(answer),
-                Err(failure) => failure,
-            },
+            Err(Failure::DeadConnection(_)) => {
+                record.again("connection_dead");
+                match self.try_once(credential, record, true).await {
+                    Ok(answer) => return Ok(answer),
+                    Err(failure) => failure,
+                }
+            }
             Ok(answer) => return Ok(answer),
             Err(failure) => failure,
         };

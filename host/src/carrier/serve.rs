@@ -43,6 +43,7 @@ pub(crate) async fn serve<S: ClientStream>(
     mut stream: S,
     leave: impl Future<Output = ()>,
 ) {
+    let _counted = Connected::to(worker.clone());
     let mut read_ahead = Vec::new();
     let is_http2 = (via.http2 || worker.shared.rules.load().http2) && {
         let sniffed = tokio::time::timeout(CLIENT_IDLE, speaks_http2(&mut stream, &mut read_ahead)).await;
@@ -63,6 +64,26 @@ pub(crate) async fn serve<S: ClientStream>(
     if let Err(error) = ended {
         // A client that breaks off or talks nonsense is its own affair.
         tracing::debug!(%error, "client connection ended");
+    }
+}
+
+/// A client, for as long as its connection is served.
+struct Connected(Rc<Worker>);
+
+impl Connected {
+    fn to(worker: Rc<Worker>) -> Self {
+        if let Some(cells) = worker.shared.meter.of_worker(worker.number) {
+            cells.open();
+        }
+        Self(worker)
+    }
+}
+
+impl Drop for Connected {
+    fn drop(&mut self) {
+        if let Some(cells) = self.0.shared.meter.of_worker(self.0.number) {
+            cells.close();
+        }
     }
 }
 

@@ -54,6 +54,7 @@ struct State {
     pass_trailers: bool,
     waiting_for_client: bool,
     last_moved: Instant,
+    received: u64,
 }
 
 impl Source {
@@ -73,6 +74,7 @@ impl Source {
             pass_trailers,
             waiting_for_client: false,
             last_moved: Instant::now(),
+            received: 0,
         })))
     }
 
@@ -104,6 +106,11 @@ impl Source {
         self.0.borrow().waiting_for_client
     }
 
+    /// How many bytes have come from the client.
+    pub(super) fn received(&self) -> u64 {
+        self.0.borrow().received
+    }
+
     /// When the last piece went by.
     pub(super) fn last_moved(&self) -> Instant {
         self.0.borrow().last_moved
@@ -133,6 +140,7 @@ impl State {
             self.last_moved = Instant::now();
             match frame?.into_data() {
                 Ok(data) => {
+                    self.received += data.len() as u64;
                     self.keep(&data);
                     self.ended = self.incoming.is_end_stream();
                     return Poll::Ready(Some(Ok(data)));

@@ -11,6 +11,7 @@ use super::backoff::Backoff;
 use super::schedule::{Due, Moment};
 use super::{Cell, Prepared, Reason};
 use crate::fault::{Code, Fault};
+use crate::meter::Total;
 use crate::model::{ConnectionId, CredentialKey, Target};
 
 /// A token this young that is rejected is not at fault.
@@ -86,6 +87,8 @@ pub(super) struct Login {
     pub(super) backoff: Backoff,
     /// Calls to the plugin by what they came to: `ok`, or the code of the failure.
     pub(super) calls: BTreeMap<&'static str, u64>,
+    /// How long they took.
+    pub(super) took: Total,
 }
 
 /// A refusal that stands until the record or the settings change.

@@ -12,6 +12,7 @@ use super::schedule::{capped, chance, renewal};
 use super::standing::{self, Answer};
 use super::{Cell, Issuer, Prepared, Reason, Want};
 use crate::fault::{Code, Fault};
+use crate::meter::Histogram;
 use crate::model::{Connection, ConnectionId, CredentialKey, UnixMillis};
 use crate::vault::{Lease, Owner, Problem, Purpose, State, Transaction};
 
@@ -65,8 +66,9 @@ impl Keeper {
                 return Err(self.failed(cell, connection, before, fault));
             }
         }
+        let began = Instant::now();
         let answer = self.ask(key, order, connection, issuer, txn.clone()).await;
-        self.count(key, &answer);
+        self.count(key, &answer, began.elapsed());
         let (after, wrote) = (txn.generation(), txn.generation() != before);
 
         // What is said of the grant is written under the lock that the answer was got under.
@@ -183,9 +185,14 @@ impl Keeper {
     }
 
     /// Counts a call by what it came to.
-    fn count(&self, key: &CredentialKey, answer: &Answer) {
+    fn count(&self, key: &CredentialKey, answer: &Answer, took: Duration) {
         let result = answer.fault().map_or("ok", |fault| fault.code.as_str());
-        *self.book().login(&key.connection).calls.entry(result).or_default() += 1;
+        let one = Histogram::default();
+        one.observe(took);
+        let mut book = self.book();
+        let login = book.login(&key.connection);
+        *login.calls.entry(result).or_default() += 1;
+        login.took.add(&one.total());
     }
 
     /// The refusal of last time, if nothing has changed since that could turn it.

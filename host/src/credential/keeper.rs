@@ -18,6 +18,7 @@ use super::timer;
 use super::{Acquire, Cell, Policy, Providers, Reason};
 use crate::fault::{Code, Fault};
 use crate::hook::HookSink;
+use crate::meter::Total;
 use crate::model::{ConnectionId, CredentialKey, UnixMillis};
 use crate::vault::{Vault, Watch};
 
@@ -213,6 +214,15 @@ impl Credentials {
         let mut calls: Vec<_> = called.map(|(id, login)| (id.clone(), login.calls.clone())).collect();
         calls.sort_by(|(one, _), (other, _)| one.cmp(other));
         calls
+    }
+
+    /// How long they took, by connection.
+    pub fn durations(&self) -> Vec<(ConnectionId, Total)> {
+        let book = self.0.book();
+        let called = book.logins.iter().filter(|(_, login)| !login.calls.is_empty());
+        let mut durations: Vec<_> = called.map(|(id, login)| (id.clone(), login.took.clone())).collect();
+        durations.sort_by(|(one, _), (other, _)| one.cmp(other));
+        durations
     }
 
     /// Waits until no call is under way: one that has reached the provider should end in the store.

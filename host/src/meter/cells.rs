@@ -70,8 +70,13 @@ pub struct Cells {
     served: Series<Seen, Histogram>,
     forwarded: Series<Seen, Histogram>,
     refused: Series<&'static str, Counter>,
+    replayed: Series<&'static str, Counter>,
+    request_sizes: Histogram,
+    response_sizes: Histogram,
     begun: Counter,
     ended: Counter,
+    opened: Counter,
+    closed: Counter,
 }
 
 impl Cells {
@@ -95,6 +100,27 @@ impl Cells {
         self.forwarded.at(Seen::new(method, outcome), Seen::OTHER).observe(took);
     }
 
+    /// A client connected.
+    pub fn open(&self) {
+        self.opened.add(1);
+    }
+
+    /// One that connected is gone.
+    pub fn close(&self) {
+        self.closed.add(1);
+    }
+
+    /// How large the bodies of a request and of its response were, as far as they got.
+    pub fn measure(&self, request: u64, response: u64) {
+        self.request_sizes.observe_size(request);
+        self.response_sizes.observe_size(response);
+    }
+
+    /// A request is sent to the upstream once more, and why.
+    pub fn replay(&self, reason: &'static str) {
+        self.replayed.at(reason, "_OTHER").add(1);
+    }
+
     /// A request was refused.
     pub fn refuse(&self, code: &'static str) {
         self.refused.at(code, "_OTHER").add(1);
@@ -110,6 +136,19 @@ impl Cells {
 
     pub(super) fn refused(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.refused.iter().map(|(code, count)| (*code, count.get()))
+    }
+
+    pub(super) fn replayed(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.replayed.iter().map(|(reason, count)| (*reason, count.get()))
+    }
+
+    pub(super) fn sizes(&self) -> [Total; 2] {
+        [self.request_sizes.total(), self.response_sizes.total()]
+    }
+
+    pub(super) fn connected(&self) -> u64 {
+        let closed = self.closed.get();
+        self.opened.get().saturating_sub(closed)
     }
 
     pub(super) fn active(&self) -> u64 {

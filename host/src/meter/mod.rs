@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use crate::model::Name;
 
 pub use cells::{Cells, Outcome, Seen, Verb};
-pub use series::{BOUNDS, Counter, Histogram, Total};
+pub use series::{BOUNDS, Counter, Histogram, SIZE_BOUNDS, Total};
 
 /// The counters of one route, a set for each worker.
 #[derive(Default)]
@@ -43,11 +43,26 @@ impl RouteMeter {
 
     /// Refusals by their code.
     pub fn refused(&self) -> BTreeMap<&'static str, u64> {
-        let mut sums = BTreeMap::new();
-        for (code, count) in self.workers.iter().flat_map(Cells::refused) {
-            *sums.entry(code).or_default() += count;
+        counts(self.workers.iter().flat_map(Cells::refused))
+    }
+
+    /// Requests that were sent to the upstream once more, by the reason.
+    pub fn replayed(&self) -> BTreeMap<&'static str, u64> {
+        counts(self.workers.iter().flat_map(Cells::replayed))
+    }
+
+    /// The sizes of the bodies of requests and of their responses.
+    pub fn sizes(&self) -> [Total; 2] {
+        let mut sums = [Total::default(), Total::default()];
+        for sizes in self.workers.iter().map(Cells::sizes) {
+            sums.iter_mut().zip(&sizes).for_each(|(sum, size)| sum.add(size));
         }
         sums
+    }
+
+    /// Clients that are connected. Counted in [`Meters::host`] alone.
+    pub fn connected(&self) -> u64 {
+        self.workers.iter().map(Cells::connected).sum()
     }
 
     /// Requests that have begun and not ended. Counted in [`Meters::host`] alone.
@@ -65,6 +80,14 @@ impl RouteMeter {
         }
         sums
     }
+}
+
+fn counts(all: impl Iterator<Item = (&'static str, u64)>) -> BTreeMap<&'static str, u64> {
+    let mut sums = BTreeMap::new();
+    for (key, count) in all {
+        *sums.entry(key).or_default() += count;
+    }
+    sums
 }
 
 /// All meters of a host. A route that is built again under its name goes on counting where it was.

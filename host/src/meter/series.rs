@@ -21,6 +21,17 @@ const NANOS: [u64; 17] = {
     nanos
 };
 
+/// The bounds of the histograms of body sizes, in bytes: powers of four from 64 B to 256 GiB.
+pub const SIZE_BOUNDS: [u64; 17] = {
+    let mut bounds = [64; 17];
+    let mut at = 1;
+    while at < bounds.len() {
+        bounds[at] = 4 * bounds[at - 1];
+        at += 1;
+    }
+    bounds
+};
+
 /// How many keys a series tells apart. A route sees a handful; an upstream that invents statuses must
 /// not make us grow, nor a request walk further.
 const MOST: usize = 64;
@@ -41,24 +52,33 @@ impl Counter {
     }
 }
 
-/// How long things took. Only one thread adds to it.
+/// How long things took, or how large they were. Only one thread adds to it.
 #[derive(Debug, Default)]
 pub struct Histogram {
     buckets: [Counter; BOUNDS.len() + 1],
-    nanos: Counter,
+    /// Nanoseconds or bytes.
+    sum: Counter,
 }
 
 impl Histogram {
-    /// One more.
+    /// One more that took so long.
     pub fn observe(&self, took: Duration) {
-        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
-        self.buckets[NANOS.partition_point(|bound| *bound < nanos)].add(1);
-        self.nanos.add(nanos);
+        self.add(&NANOS, u64::try_from(took.as_nanos()).unwrap_or(u64::MAX));
+    }
+
+    /// One more of so many bytes.
+    pub fn observe_size(&self, bytes: u64) {
+        self.add(&SIZE_BOUNDS, bytes);
+    }
+
+    fn add(&self, bounds: &[u64; 17], value: u64) {
+        self.buckets[bounds.partition_point(|bound| *bound < value)].add(1);
+        self.sum.add(value);
     }
 
     /// As of now.
     pub fn total(&self) -> Total {
-        Total { buckets: std::array::from_fn(|at| self.buckets[at].get()), nanos: self.nanos.get() }
+        Total { buckets: std::array::from_fn(|at| self.buckets[at].get()), sum: self.sum.get() }
     }
 }
 
@@ -67,7 +87,7 @@ impl Histogram {
 pub struct Total {
     /// How many fell into each bucket and none before it; the last has no bound.
     pub buckets: [u64; BOUNDS.len() + 1],
-    nanos: u64,
+    sum: u64,
 }
 
 impl Total {
@@ -76,7 +96,7 @@ impl Total {
         for (mine, theirs) in self.buckets.iter_mut().zip(other.buckets) {
             *mine += theirs;
         }
-        self.nanos += other.nanos;
+        self.sum += other.sum;
     }
 
     /// How many in all.
@@ -86,7 +106,12 @@ impl Total {
 
     /// How long they took together.
     pub fn seconds(&self) -> f64 {
-        self.nanos as f64 / 1e9
+        self.sum as f64 / 1e9
+    }
+
+    /// How large they were together, in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.sum
     }
 }
 
@@ -149,5 +174,12 @@ mod tests {
             .collect();
         assert_eq!(filled, [(0, 2), (1, 1), (9, 1), (17, 1)]);
         assert_eq!((total.count(), total.seconds()), (5, 302.011));
+        let sizes = Histogram::default();
+        for bytes in [0, 64, 65, u64::from(u32::MAX), 1 << 40] {
+            sizes.observe_size(bytes);
+        }
+        let total = sizes.total();
+        assert_eq!((total.buckets[0], total.buckets[1], total.buckets[13], total.buckets[17]), (2, 1, 1, 1));
+        assert_eq!((total.count(), total.bytes()), (5, 129 + u64::from(u32::MAX) + (1 << 40)));
     }
 }
