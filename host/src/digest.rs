@@ -8,7 +8,7 @@ use sha2::Digest as _;
 use subtle::ConstantTimeEq as _;
 
 /// The SHA-256 of some bytes, written in hex.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);
 

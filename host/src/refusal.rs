@@ -2,6 +2,8 @@
 //!
 //! Every stage may refuse; `respond/` alone turns a refusal into a status and a body.
 
+use std::time::Duration;
+
 use crate::fault::{Code, Fault};
 use crate::model::Name;
 
@@ -126,6 +128,15 @@ pub enum Why {
     TooLarge,
     /// The configuration does not allow it.
     TurnedOff,
+    /// The guard does not let it in.
+    Guard(Box<Refusal>),
+    /// The key is for the proxy.
+    NotAdmin,
+    /// Too many wrong keys.
+    TooMany {
+        /// How long to wait.
+        after: Duration,
+    },
 }
 
 impl ApiRefusal {

@@ -148,11 +148,7 @@ async fn a_file_of_the_other_program_of_this_name_is_recognised_and_left_alone()
 
 #[tokio::test]
 async fn what_is_not_built_yet_says_so_plainly() {
-    for text in [
-        "[server]\nlisten = [\"https://127.0.0.1:0\"]\n",
-        "[admin]\nlisten = \"127.0.0.1:9\"\n",
-        "[storage]\nbackend = \"keyring\"\n",
-    ] {
+    for text in ["[server]\nlisten = [\"https://127.0.0.1:0\"]\n", "[storage]\nbackend = \"keyring\"\n"] {
         let home = Home::with_config(text);
         for command in ["check", "serve"] {
             let line: &[&str] =

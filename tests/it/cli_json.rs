@@ -112,7 +112,7 @@ async fn the_running_host_and_its_routes() {
     let api = KeyedApi::new().await;
     let mut program = api.home.spawn_ccproxy(&["serve", "--listen", "127.0.0.1:0", "--json"]);
     let serves = program.json_line().await;
-    assert_eq!(members(&serves), ["admin", "listen", "pid", "route_listeners", "schema"]);
+    assert_eq!(members(&serves), ["admin", "admin_listen", "listen", "pid", "route_listeners", "schema"]);
     assert_eq!((&serves["schema"], &serves["pid"]), (&json!("ccproxy.serve/1"), &json!(program.pid())));
     assert_eq!(serves["admin"], json!(api.home.admin_socket().to_str().unwrap()));
     let url = serves["listen"][0].as_str().unwrap().to_owned();

@@ -6,19 +6,22 @@ use std::time::Duration;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::control::Answer;
+use super::entrance::Visitor;
 use super::exposition;
 use super::openapi;
 use super::reply::Reply;
-use super::request::{Call, invalid, invalid_query};
+use super::request::{Call, Visiting, invalid, invalid_query};
 use super::routes::Handling;
+use super::sessions::Alive;
 use crate::config::parse_duration;
 use crate::fault::{Code, Fault};
 use crate::hook::Kind;
+use crate::keys::LocalKey;
 use crate::login::{Flow, LoginOptions, nearest};
-use crate::model::{ConnectionId, GLOBAL_ORG, InvalidName, Name};
+use crate::model::{ConnectionId, GLOBAL_ORG, InvalidName, Name, UnixMillis};
 use crate::refusal::{ApiRefusal, Why};
 use crate::respond;
 
@@ -35,8 +38,8 @@ pub(super) fn metrics(call: Call<'_>) -> Handling<'_> {
     Box::pin(async move { Ok(Reply::Text(exposition::MEDIA_TYPE, call.control.metrics().await?)) })
 }
 
-pub(super) fn openapi(_: Call<'_>) -> Handling<'_> {
-    document(openapi::document())
+pub(super) fn openapi(call: Call<'_>) -> Handling<'_> {
+    document(openapi::document(call.visit.map(|here| here.visit.local.port())))
 }
 
 pub(super) fn status(call: Call<'_>) -> Handling<'_> {
@@ -69,6 +72,44 @@ pub(super) fn reload_configuration(call: Call<'_>) -> Handling<'_> {
 
 pub(super) fn reload_keys(call: Call<'_>) -> Handling<'_> {
     Box::pin(async move { Ok(Reply::Document(call.control.reload_keys()?)) })
+}
+
+pub(super) fn session(call: Call<'_>) -> Handling<'_> {
+    at_once(visiting(&call).and_then(|here| match here.visitor {
+        Visitor::Session(Alive { key, left }) => Ok(Reply::Document(session_document(key, *left))),
+        Visitor::Key(_) | Visitor::Unknown => Err(ApiRefusal::of(Why::NotFound, "there is no session")),
+    }))
+}
+
+pub(super) fn begin_session(call: Call<'_>) -> Handling<'_> {
+    at_once(visiting(&call).and_then(|here| match here.visitor {
+        Visitor::Key(key) => {
+            let (cookie, life) = here.visit.begin_session(key)?;
+            Ok(Reply::Session { status: 201, document: session_document(key, life), cookie })
+        }
+        Visitor::Session(_) | Visitor::Unknown => {
+            Err(ApiRefusal::of(Why::Conflict, "a session begins with a key, and this one has begun"))
+        }
+    }))
+}
+
+pub(super) fn end_session(call: Call<'_>) -> Handling<'_> {
+    at_once(visiting(&call).map(|here| {
+        let cookie = here.visit.end_session(here.parts);
+        let document = json!({ "schema": "ccproxy.session-ended/1" });
+        Reply::Session { status: 200, document, cookie }
+    }))
+}
+
+fn visiting<'c, 'a>(call: &'c Call<'a>) -> Result<&'c Visiting<'a>, ApiRefusal> {
+    let none = || ApiRefusal::of(Why::NotFound, "there are no sessions on the Unix socket: none is needed");
+    call.visit.as_ref().ok_or_else(none)
+}
+
+fn session_document(key: &LocalKey, left: Duration) -> Value {
+    let left = i64::try_from(left.as_millis()).unwrap_or(i64::MAX);
+    let expires_at = UnixMillis(UnixMillis::now().0.saturating_add(left));
+    json!({ "schema": "ccproxy.session/1", "key": key.name, "expires_at": expires_at.rfc3339() })
 }
 
 /// How to stop.

@@ -3,10 +3,12 @@
 
 use serde_json::{Map, Value, json};
 
+use super::entrance::cookie_name;
 use super::routes::{Access, Gives, Operation, TABLE};
 
-/// The document: OpenAPI 3.1.
-pub(super) fn document() -> Value {
+/// The document: OpenAPI 3.1. At a port sessions have a cookie of its number; on the Unix socket there are none.
+pub(super) fn document(port: Option<u16>) -> Value {
+    let cookie = port.map_or("ccproxy-session-PORT".into(), cookie_name);
     let mut paths = Map::new();
     for operation in TABLE {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
@@ -23,7 +25,8 @@ pub(super) fn document() -> Value {
         "components": {
             "schemas": { "Problem": problem() },
             "securitySchemes": {
-                "key": { "type": "http", "scheme": "bearer", "description": "A local key: ccproxy key create" },
+                "key": { "type": "http", "scheme": "bearer", "description": "A local key: ccproxy key create NAME --admin; for metrics any that is not limited to routes" },
+                "session": { "type": "apiKey", "in": "cookie", "name": cookie, "description": "A session: POST /api/v1/session" },
             },
         },
     })
@@ -68,8 +71,8 @@ fn described(operation: &Operation) -> Value {
         described["requestBody"] =
             json!({ "required": true, "content": { "application/json": { "schema": takes() } } });
     }
-    if operation.access == Access::Known {
-        described["security"] = json!([{ "key": [] }]);
+    if matches!(operation.access, Access::Known | Access::Admin) {
+        described["security"] = json!([{ "key": [] }, { "session": [] }]);
     }
     described
 }
@@ -117,7 +120,7 @@ mod tests {
 
     #[test]
     fn every_operation_of_the_table_is_in_the_document_under_an_id_of_its_own() {
-        let document = document();
+        let document = document(None);
         let mut ids = std::collections::BTreeSet::new();
         for operation in TABLE {
             let described = &document["paths"][operation.path][operation.method.to_ascii_lowercase()];

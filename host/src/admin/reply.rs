@@ -15,6 +15,7 @@ use zeroize::Zeroizing;
 
 use super::control::Events;
 use crate::respond;
+use crate::secret::Secret;
 
 /// A reader that hears nothing cannot tell a quiet host from a dead one, nor can what lies between.
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
@@ -29,6 +30,15 @@ pub(super) enum Reply {
     Created(String, Value),
     /// A document that holds a secret.
     Secret(Zeroizing<Vec<u8>>),
+    /// What begins or ends a session.
+    Session {
+        /// The status code.
+        status: u16,
+        /// What is told of it.
+        document: Value,
+        /// The value of `Set-Cookie`.
+        cookie: Secret,
+    },
     /// Text of some media type.
     Text(&'static str, String),
     /// Hook events, as they happen.
@@ -49,6 +59,16 @@ impl Reply {
                 response
             }
             Self::Secret(document) => whole("application/json", Bytes::from_owner(document)),
+            Self::Session { status, document, cookie } => {
+                let mut response = whole("application/json", document.to_string());
+                *response.status_mut() =
+                    StatusCode::from_u16(status).expect("handlers name statuses that are");
+                let mut cookie =
+                    HeaderValue::from_bytes(cookie.expose()).expect("names and base64 make a value");
+                cookie.set_sensitive(true);
+                response.headers_mut().insert(header::SET_COOKIE, cookie);
+                response
+            }
             Self::Text(media, text) => whole(media, text),
             Self::Events(events) => {
                 let mut response = Response::new(StreamBody::new(frames(events)).boxed_unsync());

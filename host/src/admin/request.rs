@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{HeaderMap, HeaderValue, Request, header};
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header};
 use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::control::Control;
+use super::entrance::{Visit, Visitor};
 use crate::fault::{Code, Fault};
 use crate::model::{ConnectionId, Name};
 use crate::refusal::{ApiRefusal, Why};
@@ -23,6 +25,15 @@ pub(super) struct Call<'a> {
     pub(super) parameters: Vec<&'a str>,
     pub(super) query: Option<&'a str>,
     pub(super) body: Value,
+    /// How it came in, if not by the Unix socket.
+    pub(super) visit: Option<Visiting<'a>>,
+}
+
+/// A request that came in over TCP.
+pub(super) struct Visiting<'a> {
+    pub(super) visit: &'a Visit,
+    pub(super) visitor: &'a Visitor,
+    pub(super) parts: &'a Parts,
 }
 
 impl Call<'_> {
@@ -54,11 +65,11 @@ impl Call<'_> {
 }
 
 /// Mutations take JSON and nothing else: a form that a web page can send is not JSON.
-pub(super) async fn body(request: Request<Incoming>) -> Result<Value, ApiRefusal> {
-    if !is_json(request.headers()) {
+pub(super) async fn body(fields: &HeaderMap, body: Incoming) -> Result<Value, ApiRefusal> {
+    if !is_json(fields) {
         return Err(ApiRefusal::of(Why::MediaType, "the content-type is not application/json"));
     }
-    let body = Limited::new(request.into_body(), MAX_BODY).collect().await;
+    let body = Limited::new(body, MAX_BODY).collect().await;
     let bytes = match body {
         Ok(body) => body.to_bytes(),
         Err(error) if error.is::<LengthLimitError>() => {

@@ -50,8 +50,10 @@ pub(super) enum Gives {
 pub(super) enum Access {
     /// Everybody: it tells nothing.
     Open,
-    /// Who has a key.
+    /// Who has a key that is not limited to routes.
     Known,
+    /// Who has a key that may administer, or a session.
+    Admin,
     /// Our own user, at the Unix socket: nobody over TCP, whatever they have.
     Local,
 }
@@ -66,7 +68,7 @@ const fn get(path: &'static str, handler: Handler, does: &'static str) -> Operat
         takes: None,
         gives: Gives::Document(None),
         status: 200,
-        access: Access::Known,
+        access: Access::Admin,
     }
 }
 
@@ -99,6 +101,10 @@ impl Operation {
         Self { access: Access::Open, ..self }
     }
 
+    const fn known(self) -> Self {
+        Self { access: Access::Known, ..self }
+    }
+
     const fn local(self) -> Self {
         Self { access: Access::Local, ..self }
     }
@@ -114,8 +120,8 @@ pub(super) static TABLE: &[Operation] = &[
     get("/livez", handle::live, "Whether this process answers").open(),
     get("/readyz", handle::readiness, "Whether new requests are welcome").open()
         .asks(&[("verbose", "tell what was looked at, too")]),
-    get("/metrics", handle::metrics, "Metrics in the Prometheus text format").text(exposition::MEDIA_TYPE),
-    get("/api/v1/openapi.json", handle::openapi, "This API, as OpenAPI 3.1"),
+    get("/metrics", handle::metrics, "Metrics in the Prometheus text format").text(exposition::MEDIA_TYPE).known(),
+    get("/api/v1/openapi.json", handle::openapi, "This API, as OpenAPI 3.1").known(),
     get("/api/v1/status", handle::status, "The host: its process, directories and listeners")
         .gives("ccproxy.status/1"),
     post("/api/v1/reload", handle::reload_configuration, "Read the configuration again", nothing)
@@ -128,11 +134,15 @@ pub(super) static TABLE: &[Operation] = &[
     get("/api/v1/providers/{id}/schema", handle::schema, "The JSON Schema of a provider's settings"),
     get("/api/v1/plugins", handle::plugins, "Every plugin file, and what became of it")
         .gives("ccproxy.plugins/1"),
-    post("/api/v1/plugins/trust", handle::trust, "Trust a plugin file and load it", schema_of::<Trust>),
+    post("/api/v1/plugins/trust", handle::trust, "Trust a plugin file and load it: Unix socket only", schema_of::<Trust>).local(),
     post("/api/v1/plugins/{id}/run", handle::run, "Run a command that a plugin brings", schema_of::<Run>)
         .gives("ccproxy.plugin-run/1"),
     post("/api/v1/keys/reload", handle::reload_keys, "Read the local keys again that a command has changed", nothing)
-        .gives("ccproxy.keys-reload/1"),
+        .gives("ccproxy.keys-reload/1").local(),
+    get("/api/v1/session", handle::session, "The session at `admin.listen`, and when it ends").gives("ccproxy.session/1"),
+    post("/api/v1/session", handle::begin_session, "Begin a session with the key that this is asked with", nothing)
+        .gives("ccproxy.session/1").creates(),
+    delete("/api/v1/session", handle::end_session, "End the session").gives("ccproxy.session-ended/1"),
     get("/api/v1/events", handle::events, "Hook events as they happen, each a `ccproxy.event/1`")
         .text("text/event-stream").asks(&[("kinds", "the events to send, with commas between; all if absent")]),
     get("/api/v1/connections", handle::connections, "Every connection and how it stands")

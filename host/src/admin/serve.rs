@@ -1,4 +1,4 @@
-//! Serving the socket: who may enter, and one request after the other.
+//! Serving the socket, and the connections of every listener: one request after the other.
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -10,21 +10,32 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use serde_json::Value;
-use tokio::net::UnixStream;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::AdminSocket;
 use super::control::Control;
+use super::entrance::{Visit, Visitor};
 use super::reply::{Body, Reply};
-use super::request::{self, Call};
+use super::request::{self, Call, Visiting};
 use super::routes;
 use crate::refusal::ApiRefusal;
 use crate::respond;
 
 /// How long an answer may take after the host has ended otherwise.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(2);
+/// After EMFILE and its like.
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
+
+/// How a connection came in, and so who may be at its other end.
+pub(super) enum Way {
+    /// By the Unix socket: our own user, who may do everything.
+    Socket,
+    /// By TCP: anybody.
+    Port(Visit),
+}
 
 /// Serves the socket until the other end of `stop` is dropped, and what is being answered then to its end.
 pub async fn serve(socket: AdminSocket, control: Arc<dyn Control>, mut stop: watch::Receiver<()>) {
@@ -38,14 +49,14 @@ pub async fn serve(socket: AdminSocket, control: Arc<dyn Control>, mut stop: wat
         match accepted {
             Ok((stream, _)) => match stream.peer_cred() {
                 Ok(peer) if peer.uid() == ours => {
-                    connections.spawn(connection(stream, Arc::clone(&control), stop.clone()));
+                    connections.spawn(connection(stream, Way::Socket, Arc::clone(&control), stop.clone()));
                 }
                 _ => tracing::warn!("refused a peer of another user on the admin socket"),
             },
             Err(error) => {
                 // Out of descriptors, most likely: a pause, or this loop would spin.
                 tracing::warn!(%error, "the admin socket cannot accept");
-                tokio::time::sleep(Duration::from_millis(500)).await;
+                tokio::time::sleep(PAUSE).await;
             }
         }
         while connections.try_join_next().is_some() {}
@@ -55,10 +66,17 @@ pub async fn serve(socket: AdminSocket, control: Arc<dyn Control>, mut stop: wat
     let _ = timeout(LAST_WORDS, connections.join_all()).await;
 }
 
-async fn connection(stream: UnixStream, control: Arc<dyn Control>, mut stop: watch::Receiver<()>) {
+/// Serves a connection to its end.
+pub(super) async fn connection(
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    way: Way,
+    control: Arc<dyn Control>,
+    mut stop: watch::Receiver<()>,
+) {
+    let way = Arc::new(way);
     let service = service_fn(move |request| {
-        let control = Arc::clone(&control);
-        async move { Ok::<_, Infallible>(answer(request, &control).await) }
+        let (control, way) = (Arc::clone(&control), Arc::clone(&way));
+        async move { Ok::<_, Infallible>(answer(request, &way, &control).await) }
     });
     let served = hyper::server::conn::http1::Builder::new()
         .timer(TokioTimer::new())
@@ -77,20 +95,35 @@ async fn connection(stream: UnixStream, control: Arc<dyn Control>, mut stop: wat
     }
 }
 
-async fn answer(request: Request<Incoming>, control: &Arc<dyn Control>) -> Response<Body> {
-    let reply = match dispatch(request, control).await {
+async fn answer(request: Request<Incoming>, way: &Way, control: &Arc<dyn Control>) -> Response<Body> {
+    let reply = match dispatch(request, way, control).await {
         Ok(reply) => reply,
         Err(refused) => Reply::Made(respond::api_problem(&refused)),
     };
     reply.into_response()
 }
 
-async fn dispatch(request: Request<Incoming>, control: &Arc<dyn Control>) -> Result<Reply, ApiRefusal> {
-    let (method, uri) = (request.method().clone(), request.uri().clone());
-    let (operation, parameters) = routes::find(method.as_str(), uri.path())?;
+async fn dispatch(
+    request: Request<Incoming>,
+    way: &Way,
+    control: &Arc<dyn Control>,
+) -> Result<Reply, ApiRefusal> {
+    let (parts, body) = request.into_parts();
+    let caller = match way {
+        Way::Socket => None,
+        Way::Port(visit) => Some((visit, visit.check_source(&parts)?)),
+    };
+    let (operation, parameters) = routes::find(parts.method.as_str(), parts.uri.path())?;
+    let visit = match caller {
+        Some((visit, caller)) => Some((visit, visit.admit(&parts, caller, operation)?)),
+        None => None,
+    };
     let body = match operation.method {
         "GET" | "DELETE" => Value::Null,
-        _ => request::body(request).await?,
+        _ => request::body(&parts.headers, body).await?,
     };
-    (operation.handler)(Call { control, parameters, query: uri.query(), body }).await
+    let query = parts.uri.query();
+    let visit =
+        visit.as_ref().map(|(visit, visitor): &(&Visit, Visitor)| Visiting { visit, visitor, parts: &parts });
+    (operation.handler)(Call { control, parameters, query, body, visit }).await
 }

@@ -37,6 +37,7 @@ impl Control for Serving {
             "listen": self.listen_urls(),
             "route_listeners": listeners::dedicated(&self.doors.urls()),
             "admin": self.admin(),
+            "admin_listen": self.admin_url(),
             "config": self.standing.lock().unwrap_or_else(PoisonError::into_inner).document(),
             "plugin_calls": self.app.credentials.plugin_calls(),
         })

@@ -63,6 +63,12 @@ pub fn refused(config: &Config, error: &BindError) -> Fault {
     }
 }
 
+/// Why the listener of the API cannot be had.
+pub fn admin_refused(config: &Config, error: &BindError) -> Fault {
+    let fault = Fault { hint: error.hint(), ..Fault::new(Code::InvalidConfig, chain(error)) };
+    config.mistake(&["admin", "listen"], &fault).into()
+}
+
 /// The URLs that lead to every route.
 pub fn shared(urls: &[ListenerUrl]) -> Vec<String> {
     urls.iter().filter(|url| url.dedicated.is_none()).map(ToString::to_string).collect()

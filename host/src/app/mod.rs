@@ -1,5 +1,6 @@
 //! The one place that knows the order of the stages, and what commands and the admin socket can do.
 
+mod admin_port;
 mod callback;
 mod config_reader;
 mod connections;

@@ -20,8 +20,7 @@ use crate::plugin::Outlets;
 use crate::proxy::Rules;
 
 /// What is fixed when the host starts: threads, sockets and the store are made once.
-const FIXED: [&[&str]; 10] = [
-    &["admin", "listen"],
+const FIXED: [&[&str]; 9] = [
     &["logging", "format"],
     &["plugins", "dirs"],
     &["plugins", "disabled"],
@@ -196,10 +195,13 @@ impl Serving {
     /// configuration to the upstream of the other.
     fn put_in_force(&self, next: Next, made: &mut Made) -> Result<(), Fault> {
         let Next { config, outlets, rules, described, cells, stale } = next;
+        let admin =
+            self.admin_port.prepare(&config).map_err(|error| listeners::admin_refused(&config, &error))?;
         // The last that can fail: it binds all of the new listeners, or none.
         self.doors
             .change(&listeners::wanted(&config))
             .map_err(|error| listeners::refused(&config, &error))?;
+        self.admin_port.commit(admin);
         let keys: BTreeSet<_> = cells.keys().cloned().collect();
         for id in &stale {
             self.app.registry().forget(id);

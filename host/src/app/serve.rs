@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
 
-use crate::admin::{self, AdminSocket};
+use crate::admin::{self, AdminSocket, Entrance};
 use crate::config::{self, Config};
 use crate::credential::{Acquire as _, Prepared, Reason};
 use crate::fault::{Code, Fault};
@@ -27,6 +27,7 @@ use crate::upstream::Base;
 use crate::vault::Watch;
 use crate::watch::{FileWatch, Places};
 
+use super::admin_port::AdminPort;
 use super::config_reader::ConfigReader;
 use super::logins::Logins;
 use super::metrics::PluginErrors;
@@ -50,6 +51,8 @@ pub struct Serving {
     /// What is listened on. A reload changes it.
     pub(super) doors: Doors,
     admin: Option<String>,
+    /// The API over TCP.
+    pub(super) admin_port: AdminPort,
     /// Making rules asks every plugin: one at a time, so that the newest answer is the last one stored.
     pub(super) made: Mutex<Made>,
     pub(super) config_reader: ConfigReader,
@@ -100,6 +103,9 @@ pub enum StartError {
     /// A listener.
     #[error(transparent)]
     Bind(#[from] BindError),
+    /// The listener of the API.
+    #[error("the listener of the admin API: {0}")]
+    Admin(BindError),
 }
 
 impl App {
@@ -150,6 +156,7 @@ impl App {
             doors: proxy.doors().clone(),
             admin: socket.as_ref().map(|socket| socket.path().display().to_string()),
             app: self,
+            admin_port: AdminPort::new(Entrance::new(Arc::clone(&rules))),
             rules,
             made: Mutex::default(),
             config_reader: ConfigReader::start().map_err(BindError::Workers)?,
@@ -164,11 +171,16 @@ impl App {
         let authenticated: Arc<dyn Authenticated> = serving.clone();
         // Set once: this app serves once.
         let _ = serving.app.registry().services().authenticated.set(Arc::downgrade(&authenticated));
+        let control = control::control(&serving);
+        serving.admin_port.answered_by(Arc::downgrade(&control));
+        serving
+            .admin_port
+            .commit(serving.admin_port.prepare(&serving.app.config()).map_err(StartError::Admin)?);
         serving.rebuild_routes().await?;
         let running = proxy.serve().map_err(BindError::Workers)?;
         let admin = socket.map(|socket| {
             let (stop, stopped) = watch::channel(());
-            let ended = tokio::spawn(admin::serve(socket, control::control(&serving), stopped));
+            let ended = tokio::spawn(admin::serve(socket, control, stopped));
             AdminTask { stop, ended }
         });
         let plugins = tokio::spawn(follow_plugins(Arc::clone(&serving)));
@@ -214,6 +226,11 @@ impl App {
 impl Serving {
     pub(super) fn admin(&self) -> Option<&str> {
         self.admin.as_deref()
+    }
+
+    /// The URL of the API over TCP.
+    pub(super) fn admin_url(&self) -> Option<String> {
+        self.admin_port.url()
     }
 
     /// The listeners that lead to every route.
@@ -285,6 +302,11 @@ impl Attached {
         self.serving.admin()
     }
 
+    /// The URL of the API over TCP, if it is there.
+    pub fn admin_url(&self) -> Option<String> {
+        self.serving.admin_url()
+    }
+
     /// Reads the configuration again, as `ccproxy reload` does; the log tells what came of it.
     pub fn reload(&self) {
         let serving = Arc::clone(&self.serving);
@@ -328,6 +350,7 @@ impl Attached {
             // Ended or broken: the socket's file is removed with it.
             let _ = ended.await;
         }
+        self.serving.admin_port.close().await;
         self.hearing.abort();
         self.plugins.abort();
         self.configuration.abort();

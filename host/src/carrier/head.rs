@@ -17,10 +17,10 @@ use crate::upstream::Outgoing;
 use crate::upstream::connect::Protocol;
 
 /// The fields of a head, in the order in which [`HeaderMap`] yields them: an index in a plan counts that way.
-pub(super) type Fields<'a> = SmallVec<[Field<'a>; 32]>;
+pub(crate) type Fields<'a> = SmallVec<[Field<'a>; 32]>;
 
 /// Views every field of `headers`.
-pub(super) fn fields(headers: &HeaderMap) -> Fields<'_> {
+pub(crate) fn fields(headers: &HeaderMap) -> Fields<'_> {
     let view = |(name, value): (_, _)| -> Field<'_> {
         let (name, value): (&HeaderName, &HeaderValue) = (name, value);
         Field { name: name.as_str().as_bytes(), value: value.as_bytes() }
@@ -30,7 +30,7 @@ pub(super) fn fields(headers: &HeaderMap) -> Fields<'_> {
 
 /// The request target as a head shows it. hyper has parsed it; of an absolute-form target the text is
 /// put together again.
-pub(super) fn target(parts: &request::Parts) -> Cow<'_, [u8]> {
+pub(crate) fn target(parts: &request::Parts) -> Cow<'_, [u8]> {
     let uri = &parts.uri;
     let is_form_of_http1 = parts.version < http::Version::HTTP_2 && uri.authority().is_some();
     match uri.path_and_query() {
@@ -40,7 +40,7 @@ pub(super) fn target(parts: &request::Parts) -> Cow<'_, [u8]> {
 }
 
 /// The view of a request head.
-pub(super) fn view<'a>(
+pub(crate) fn view<'a>(
     parts: &'a request::Parts,
     target: &'a [u8],
     fields: &'a [Field<'a>],

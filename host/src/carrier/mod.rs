@@ -5,7 +5,7 @@
 
 mod body;
 mod exchange;
-mod head;
+pub(crate) mod head;
 mod hearing;
 mod observe;
 mod own;

@@ -115,7 +115,7 @@ fn lending(app: App) -> Result<(App, String), CliError> {
 async fn started(app: App) -> Result<Attached, CliError> {
     app.serve().await.map_err(|error| match error {
         StartError::Fault(fault) => fault.into(),
-        StartError::Bind(error) => CliError::failed(chain(&error)),
+        StartError::Bind(error) | StartError::Admin(error) => CliError::failed(chain(&error)),
     })
 }
 

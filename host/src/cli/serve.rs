@@ -46,6 +46,9 @@ pub(super) async fn run(args: ServeArgs, context: Context) -> Result<Exit, CliEr
         let route = listener.dedicated.as_ref().map(|route| format!(" for the route `{route}`"));
         context.out.say(&format!("listening on {listener}{}", route.unwrap_or_default()));
     }
+    if let Some(url) = attached.admin_url() {
+        context.out.say(&format!("listening on {url} for the admin API"));
+    }
     context.out.say("ready");
     if context.out.json {
         context.out.document(&json!({
@@ -53,6 +56,7 @@ pub(super) async fn run(args: ServeArgs, context: Context) -> Result<Exit, CliEr
             "listen": shared_urls(&listeners),
             "route_listeners": dedicated_urls(&listeners),
             "admin": attached.admin(),
+            "admin_listen": attached.admin_url(),
             "pid": std::process::id(),
         }))?;
     }
@@ -106,6 +110,11 @@ async fn not_started(error: StartError, context: &Context) -> CliError {
     match error {
         StartError::Fault(fault) => fault.into(),
         StartError::Bind(error) => not_bound(error, context).await,
+        StartError::Admin(error) => {
+            let hint =
+                error.hint().unwrap_or_else(|| "use another address in `admin.listen`, or \"off\"".into());
+            CliError::failed(format!("the listener of the admin API: {}", chain(&error))).hint(hint)
+        }
     }
 }
 

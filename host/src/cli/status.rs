@@ -68,6 +68,9 @@ fn prose(document: &Value, connections: &[ConnectionStatus], now: UnixMillis) ->
     );
     line("listening", few(&texts(&document["listen"])));
     line("admin", text(&document["admin"]));
+    if document["admin_listen"].is_string() {
+        line("", text(&document["admin_listen"]));
+    }
 
     let config = &document["config"];
     let problem = &config["problem"];

@@ -1,6 +1,8 @@
 //! Listeners that other machines reach. Section 6 of the interface: a key from everybody, and that on purpose in
 //! the clear.
 
+use std::fmt;
+
 use super::diagnostic::{ConfigError, Diagnostic};
 use super::load::Config;
 use super::typed::{Access, ListenAddress};
@@ -14,7 +16,8 @@ impl Config {
             Some((vec!["routes", name.as_str(), "listen"], route.listen.as_ref()?))
         });
         let exposed = shared.chain(own).filter(|(_, address)| is_exposed(address));
-        ConfigError::check(exposed.filter_map(|(path, address)| self.exposure(&path, address)).collect())
+        let problems = exposed.filter_map(|(path, address)| self.exposure(&path, address));
+        ConfigError::check(problems.chain(self.admin_exposure()).collect())
     }
 
     /// What is missing before `address` may be open to others.
@@ -22,18 +25,26 @@ impl Config {
         let server = &self.resolved.server;
         let access = match server.access {
             Access::Key if server.insecure_cleartext => return None,
-            Access::Key => {
-                let message = format!("keys and answers would be sent in the clear to `{address}`");
-                return Some(self.diagnostic(path, message).with_hint(
-                    "listen on loopback behind a proxy that speaks TLS, or set `server.insecure_cleartext = true`",
-                ));
-            }
+            Access::Key => return Some(self.in_the_clear(path, address)),
             access @ (Access::SameUser | Access::Open) => access.as_str(),
         };
         let message = format!("`{address}` is not a loopback address, and `server.access` is \"{access}\"");
         Some(
             self.diagnostic(path, message)
                 .with_hint("set `server.access = \"key\"`; ccproxy key create NAME"),
+        )
+    }
+
+    /// The same for the admin API, which takes keys from everybody as it is.
+    fn admin_exposure(&self) -> Option<Diagnostic> {
+        let address = self.resolved.admin.listen.filter(|address| !address.ip().is_loopback())?;
+        (!self.resolved.server.insecure_cleartext).then(|| self.in_the_clear(&["admin", "listen"], &address))
+    }
+
+    fn in_the_clear(&self, path: &[&str], address: &dyn fmt::Display) -> Diagnostic {
+        let message = format!("keys and answers would be sent in the clear to `{address}`");
+        self.diagnostic(path, message).with_hint(
+            "listen on loopback behind a proxy that speaks TLS, or set `server.insecure_cleartext = true`",
         )
     }
 

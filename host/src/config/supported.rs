@@ -25,9 +25,6 @@ impl Config {
         if tls.cert.is_some() || tls.key.is_some() || tls.local_ca {
             refuse(&["server", "tls"], "[server.tls]".into(), "leave it out");
         }
-        if resolved.admin.listen.is_some() {
-            refuse(&["admin", "listen"], "an address in `admin.listen`".into(), "use \"off\"");
-        }
         if matches!(resolved.storage.backend, Backend::Keyring | Backend::Postgres) {
             let what = format!("`storage.backend` = {:?}", resolved.storage.backend).to_lowercase();
             refuse(&["storage", "backend"], what, "use \"auto\", \"file\" or \"memory\"");

@@ -30,7 +30,7 @@ impl Access {
 
 /// The key that a request carries. It is looked for wherever tools put the key of their API, and in any other
 /// field whose value looks like one of ours: a provider may want its own under a name of its own.
-pub(super) fn key(head: &RequestHead<'_>, keys: &Keys) -> Result<Arc<LocalKey>, Refusal> {
+pub(crate) fn key_of(head: &RequestHead<'_>, keys: &Keys) -> Result<Arc<LocalKey>, Refusal> {
     let ring = keys.now();
     let mut refusal = Refusal::KeyRequired;
     for presented in head.fields.iter().filter_map(presented) {

@@ -7,14 +7,14 @@ use crate::message::RequestHead;
 use crate::refusal::Refusal;
 
 /// Who asks, as the browser tells.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Caller<'a> {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caller {
     /// No page, as far as one can tell.
     NotAPage,
-    /// A page that we served.
-    Own,
+    /// A page that we served: the browser says so.
+    OwnPage,
     /// A page of `server.allowed_origins`.
-    Allowed(&'a [u8]),
+    AllowedPage,
 }
 
 /// A CORS preflight that we answer ourselves: the upstream never sees a page.
@@ -28,26 +28,34 @@ pub struct Preflight<'a> {
     pub fields: Option<&'a [u8]>,
 }
 
-/// Refuses pages that are neither ours nor allowed.
+/// Refuses pages that are neither ours nor allowed. The origin of one that is allowed.
 pub(super) fn check<'a>(
     head: &RequestHead<'a>,
     authority: &[u8],
     allowed: &[String],
-) -> Result<Caller<'a>, Refusal> {
+) -> Result<(Caller, Option<&'a [u8]>), Refusal> {
     let mut origins = head.values("origin");
     let caller = match (origins.next(), origins.next()) {
         (None, _) => Caller::NotAPage,
         (Some(_), Some(_)) => return Err(Refusal::OriginNotAllowed),
-        (Some(origin), None) if is_ours(origin, authority) => Caller::Own,
-        (Some(origin), None) if allowed.iter().any(|one| one.as_bytes() == origin) => Caller::Allowed(origin),
+        (Some(origin), None) if is_ours(origin, authority) => Caller::OwnPage,
+        (Some(origin), None) if allowed.iter().any(|one| one.as_bytes() == origin) => {
+            return Ok((Caller::AllowedPage, Some(origin)));
+        }
         (Some(_), None) => return Err(Refusal::OriginNotAllowed),
     };
-    if !matches!(caller, Caller::Allowed(_))
-        && head.values("sec-fetch-site").any(|site| !matches!(site, b"none" | b"same-origin"))
-    {
-        return Err(Refusal::OriginNotAllowed);
+    let mut sites = head.values("sec-fetch-site").peekable();
+    let tells = sites.peek().is_some();
+    let mut ours = tells;
+    for site in sites {
+        match site {
+            b"same-origin" => {}
+            // A person typed the address.
+            b"none" => ours = false,
+            _ => return Err(Refusal::OriginNotAllowed),
+        }
     }
-    Ok(caller)
+    Ok((if ours { Caller::OwnPage } else { caller }, None))
 }
 
 /// Whether a browser goes to a page here, in a tab of its own, and does nothing else: no form, no frame, no

@@ -17,8 +17,10 @@ use crate::message::{FieldSet, RequestHead, Via};
 use crate::model::Name;
 use crate::refusal::Refusal;
 pub use access::PLACEHOLDER;
+pub(crate) use access::key_of;
 pub use authority::{Addressee, AllowedHost, InvalidHost};
-pub use browser::Preflight;
+pub use browser::{Caller, Preflight};
+use target::Target;
 
 /// The longest request target. Larger than any API's, small enough to scan.
 pub const MAX_TARGET: usize = 16 * 1024;
@@ -116,10 +118,7 @@ impl Guard {
         public: impl Fn(&[u8]) -> bool,
         expected: impl Fn(&[u8]) -> bool,
     ) -> Result<Verdict<'a>, Refusal> {
-        check_size(head)?;
-        let target = target::split(head.target)?;
-        let authority = authority::of(head, target.authority)?;
-        let addressee = authority::own(authority, via, &self.allowed_hosts)?;
+        let Addressed { target, authority, addressee } = addressed(head, via, &self.allowed_hosts)?;
         // Elsewhere the same paths would be a route's.
         let own = addressee == Addressee::Host && via.dedicated.is_none();
         let returns = own
@@ -127,8 +126,7 @@ impl Guard {
             && browser::navigates(head)
             && expected(target.query.unwrap_or_default());
         let cors = match browser::check(head, authority, &self.allowed_origins) {
-            Ok(browser::Caller::Allowed(origin)) => Some(origin),
-            Ok(browser::Caller::Own | browser::Caller::NotAPage) => None,
+            Ok((_, cors)) => cors,
             Err(_) if returns => None,
             Err(refusal) => return Err(refusal),
         };
@@ -136,7 +134,7 @@ impl Guard {
             return Ok(Verdict::Preflight(preflight));
         }
         let key = match self.access.asks(via) {
-            true if !(returns || own && public(target.path)) => Some(access::key(head, &self.keys)?),
+            true if !(returns || own && public(target.path)) => Some(key_of(head, &self.keys)?),
             true | false => None,
         };
         // Methods are case-sensitive, but not to every server behind us.
@@ -161,6 +159,39 @@ impl Guard {
             te_trailers: kept.te_trailers,
             _made_by_the_guard: (),
         }))
+    }
+}
+
+/// For whom a message is.
+struct Addressed<'a> {
+    target: Target<'a>,
+    authority: &'a [u8],
+    addressee: Addressee<'a>,
+}
+
+fn addressed<'a>(
+    head: &RequestHead<'a>,
+    via: &Via,
+    allowed_hosts: &[AllowedHost],
+) -> Result<Addressed<'a>, Refusal> {
+    check_size(head)?;
+    let target = target::split(head.target)?;
+    let authority = authority::of(head, target.authority)?;
+    let addressee = authority::own(authority, via, allowed_hosts)?;
+    Ok(Addressed { target, authority, addressee })
+}
+
+/// Refuses what is not for the host as a whole, or is the doing of any page but our own: the admin API has the same
+/// first checks as the proxy, and no exceptions from them.
+pub(crate) fn check_source(
+    head: &RequestHead<'_>,
+    via: &Via,
+    allowed_hosts: &[AllowedHost],
+) -> Result<Caller, Refusal> {
+    let Addressed { authority, addressee, .. } = addressed(head, via, allowed_hosts)?;
+    match addressee {
+        Addressee::Host => browser::check(head, authority, &[]).map(|(caller, _)| caller),
+        Addressee::Route(_) | Addressee::Upstream => Err(Refusal::HostNotAllowed),
     }
 }
 

@@ -172,15 +172,14 @@ pub(super) fn bind(spec: &ListenerSpec) -> Result<Option<Bound>, BindError> {
         Place::Tcp(address) if !address.ip().is_loopback() && !spec.terms.may_be_exposed => {
             return Err(BindError::NotLoopback { place: place(), at: None });
         }
-        Place::Tcp(address) => match open(*address) {
+        Place::Tcp(address) => match open_tcp(*address) {
             Ok((listener, at)) => (Listener::Tcp(listener), Address::Tcp(at), None),
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                return Err(BindError::InUse { place: place(), owner: Owner::of(*address) });
-            }
-            Err(error) if address.is_ipv6() && is_missing(&error) && spec.terms.dedicated.is_none() => {
+            Err(BindError::Refused { source, .. })
+                if address.is_ipv6() && is_missing(&source) && spec.terms.dedicated.is_none() =>
+            {
                 return Ok(None);
             }
-            Err(source) => return Err(BindError::Refused { place: place(), source }),
+            Err(error) => return Err(error),
         },
         Place::Unix(path) => match unix::open(path) {
             Ok((listener, file)) => (Listener::Unix(listener), Address::Unix(path.clone()), Some(file)),
@@ -201,6 +200,15 @@ pub(super) fn bind(spec: &ListenerSpec) -> Result<Option<Bound>, BindError> {
         }
     };
     Ok(Some(Bound::new(spec, listener, at, file)))
+}
+
+/// Listens on an address; whether it may be is the caller's affair. The port is filled in.
+pub(crate) fn open_tcp(address: SocketAddr) -> Result<(TcpListener, SocketAddr), BindError> {
+    let place = Place::Tcp(address);
+    open(address).map_err(|source| match source.kind() {
+        io::ErrorKind::AddrInUse => BindError::InUse { place, owner: Owner::of(address) },
+        _ => BindError::Refused { place, source },
+    })
 }
 
 /// Without SO_REUSEPORT: a second instance, or another user's program, must not bind beside us.

@@ -11,6 +11,7 @@ mod unix;
 mod work;
 
 pub use bind::BindError;
+pub(crate) use bind::open_tcp;
 pub use doors::Doors;
 pub use owner::Owner;
 pub use place::{Address, ListenerSpec, ListenerUrl, Place, Terms};

@@ -2,13 +2,13 @@
 
 use serde_json::json;
 
-use super::problem::{classify_fault, retry_after};
+use super::problem::{self, Subject, classify_fault, retry_after};
 use super::{ERROR_FIELD, Reply};
 use crate::refusal::{ApiRefusal, Refusal, Why};
 
 /// Status and code of what the admin API refuses.
 fn classify(refused: &ApiRefusal) -> (u16, &'static str) {
-    match refused.why {
+    match &refused.why {
         Why::Failed => (classify_fault(refused.fault.code).0, refused.fault.code.as_str()),
         Why::Invalid => (400, refused.fault.code.as_str()),
         Why::NotFound => (404, "not_found"),
@@ -17,6 +17,12 @@ fn classify(refused: &ApiRefusal) -> (u16, &'static str) {
         Why::MediaType => (415, "unsupported_media_type"),
         Why::TooLarge => (413, "body_too_large"),
         Why::TurnedOff => (403, "turned_off"),
+        Why::Guard(refusal) => {
+            let (status, code, _) = problem::classify(refusal);
+            (status, code)
+        }
+        Why::NotAdmin => (403, "admin_not_allowed"),
+        Why::TooMany { .. } => (429, "too_many_attempts"),
     }
 }
 
@@ -24,16 +30,21 @@ fn classify(refused: &ApiRefusal) -> (u16, &'static str) {
 /// prints.
 pub fn api_problem(refused: &ApiRefusal) -> Reply {
     let (status, code) = classify(refused);
-    let after = match refused.why {
+    let after = match &refused.why {
+        Why::TooMany { after } => Some(*after),
         Why::Failed => retry_after(&Refusal::Credential(refused.fault.clone()), status),
         _ => None,
     };
+    let (title, hint) = match &refused.why {
+        Why::Guard(refusal) => (problem::classify(refusal).2, guard_hint(refusal)),
+        _ => (refused.fault.message.as_str(), refused.fault.hint.clone()),
+    };
     let mut body = json!({
         "type": format!("urn:ccproxy:error:{code}"),
-        "title": refused.fault.message,
+        "title": title,
         "status": status,
         "code": code,
-        "hint": refused.fault.hint,
+        "hint": hint,
     });
     if let Some(transcript) = &refused.fault.transcript {
         body["detail"] = transcript.as_str().into();
@@ -55,6 +66,17 @@ pub fn api_problem(refused: &ApiRefusal) -> Reply {
         fields.push(("www-authenticate", b"Bearer realm=\"ccproxy\"".to_vec()));
     }
     Reply { status, error: Some(code), fields, body: body.to_string().into() }
+}
+
+/// What lets somebody in here, where keys are others and pages are none.
+fn guard_hint(refusal: &Refusal) -> Option<String> {
+    match refusal {
+        Refusal::KeyRequired => {
+            Some("ccproxy key create NAME --admin, then: Authorization: Bearer KEY".into())
+        }
+        Refusal::OriginNotAllowed => Some("only a page of this address may ask".into()),
+        other => problem::hint(other, Subject::default()),
+    }
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub struct Subject<'a> {
 }
 
 /// Section 7 of the interface: status, code and title of everything that can go wrong.
-fn classify(refusal: &Refusal) -> (u16, &'static str, &'static str) {
+pub(super) fn classify(refusal: &Refusal) -> (u16, &'static str, &'static str) {
     match refusal {
         Refusal::Malformed(_) => (400, "malformed_request", "The request is malformed"),
         Refusal::TargetTooLong => (414, "target_too_long", "The request target is too long"),
@@ -140,7 +140,7 @@ pub(super) fn retry_after(refusal: &Refusal, status: u16) -> Option<Duration> {
 }
 
 /// What to type or change.
-fn hint(refusal: &Refusal, subject: Subject<'_>) -> Option<String> {
+pub(super) fn hint(refusal: &Refusal, subject: Subject<'_>) -> Option<String> {
     match refusal {
         Refusal::Malformed(what) => Some((*what).to_owned()),
         Refusal::NoSuchRoute { hint } => Some(hint.clone()),

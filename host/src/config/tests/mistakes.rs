@@ -173,7 +173,6 @@ fn what_is_not_built_is_refused_as_unsupported() {
     for (text, what) in [
         ("[server]\nlisten = [\"https://127.0.0.1:8462\"]", "an https listener"),
         ("[server.tls]\nlocal_ca = true", "[server.tls]"),
-        ("[admin]\nlisten = \"127.0.0.1:8463\"", "an address in `admin.listen`"),
         ("[storage]\nbackend = \"keyring\"", "`storage.backend` = keyring"),
         ("[storage]\nbackend = \"postgres\"", "`storage.backend` = postgres"),
         (
