@@ -98,8 +98,8 @@ static long drive(int poll, struct connection *all, int count, long until, long 
     int busy = 0;
     for (; busy < count && begun < most; busy++, begun++) begin(poll, &all[busy]);
     while (busy) {
-        int n = epoll_wait(poll, ready, 256, 10000);
-        if (n == 0) refuse("no answer for 10 s", "");
+        int n = epoll_wait(poll, ready, 256, 60000);
+        if (n == 0) refuse("no answer for a minute", "");
         bool in_time = now_ns() < until;
         for (int i = 0; i < n; i++) {
             struct connection *c = ready[i].data.ptr;

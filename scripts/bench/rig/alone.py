@@ -94,7 +94,7 @@ def _memory_of(site, peer, many):
 
 def _with_connections(site, peer, count):
     subject = peer.subjects(PLAIN)[0]
-    with Client(site, ["idle", subject.port, subject.prefix + "/small", count], DRIVING) as client:
+    with Client(site, ["idle", subject.port, subject.prefix + "/small", count], DRIVING, 3 * PATIENCE) as client:
         client.line()
         time.sleep(0.5)
         return memory_kib(peer.process.pid)

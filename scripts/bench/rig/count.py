@@ -76,17 +76,22 @@ def _per_request(site, peer, wrapped, total):
 
 def _run(site, peer, command, env, requests):
     process = site.start(command, f"{peer.label}-counted", env=peer.env | env)
-    subject = peer.subjects(PLAIN)[0]
+    try:
+        _drive(site, peer.subjects(PLAIN)[0], process, requests)
+        # A tracer writes its sums once its child has ended by itself.
+        below = tree(process.pid)[1:] if command[0] == "strace" else [process.pid]
+        os.kill(below[0], signal.SIGINT)
+        process.popen.wait(timeout=SLOW)
+    except subprocess.TimeoutExpired as error:
+        raise Failed(f"it does not end within {SLOW} s") from error
+    finally:
+        process.stop()
+        site.running.remove(process)
+
+
+def _drive(site, subject, process, requests):
     process.wait_for_port(subject.port, SLOW)
     with Client(site, ["exactly", subject.port, subject.prefix + "/small", CONNECTIONS], ALL, SLOW) as client:
         client.line()
         client.tell(requests)
         client.line()
-    # A tracer writes its sums once the last of its children has ended by itself.
-    below = tree(process.pid)[1:] if command[0] == "strace" else [process.pid]
-    os.kill(below[0], signal.SIGINT)
-    try:
-        process.popen.wait(timeout=SLOW)
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"it does not end within {SLOW} s") from error
-    site.running.remove(process)

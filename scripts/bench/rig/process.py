@@ -53,6 +53,8 @@ class Process:
                     pass
 
     def stop(self):
+        if self.popen.poll() is not None:
+            return
         family = tree(self.pid)
         for each in reversed(family):
             _signal(each, signal.SIGTERM)
