@@ -172,3 +172,15 @@ async fn a_keyring_reference_is_understood_and_refused_when_it_is_read() {
     let answer = Call::get(&host.url("/api/x")).send().await;
     assert_eq!((answer.status.as_u16(), answer.header("ccproxy-error")), (501, "unsupported"));
 }
+
+#[tokio::test]
+async fn a_command_of_a_plugin_is_found_where_it_is() {
+    let home = Home::new();
+    let told = home.ccproxy(&["fetch"]).await.expect_code(2);
+    assert_eq!(
+        told.stderr,
+        "error: unrecognized subcommand 'fetch'\nhint: ccproxy plugin run faulty fetch\n"
+    );
+    let told = home.ccproxy(&["auth", "fetch"]).await.expect_code(2);
+    assert!(told.stderr.ends_with("hint: ccproxy auth --help\n"), "{told}");
+}

@@ -105,13 +105,28 @@ async fn a_name_that_is_taken_and_a_connection_of_a_file_are_refused() {
 }
 
 #[tokio::test]
-async fn routes_that_name_the_old_one_are_told() {
+async fn routes_that_name_the_old_one_are_changed_first_so_that_no_reload_is_refused() {
     let (_sandbox, home) = logged_in().await;
-    home.write_config("[routes.mail]\nconnection = \"corp\"\nupstream = \"http://127.0.0.1:9\"\n");
-    let told = home.ccproxy(&["auth", "rename", "corp", "work"]).await.expect_success();
+    let upstream = "upstream = \"http://127.0.0.1:9\"\n";
+    home.write_config(&format!("[routes.mail]\nconnection = \"corp\"\n{upstream}"));
+    let host = home.serve().await;
+    let told = home.ccproxy(&["auth", "rename", "corp", "work"]).await.expect_code(2);
+    assert!(told.stderr.starts_with("error: routes are written for the connection `corp`: mail\n"), "{told}");
     let place = home.config_dir().join("config.toml");
-    assert!(told.stderr.starts_with("hint: the route `mail` names the old one"), "{told}");
-    assert!(told.stderr.contains(&format!("`connection = \"work\"` in {}:2:", place.display())), "{told}");
+    assert!(
+        told.stderr.contains(&format!("write `connection = \"work\"` at {}:", place.display())),
+        "{told}"
+    );
+    assert_eq!(status(&home, "corp").await["state"], "ok", "nothing has changed");
+    home.ccproxy(&["reload"]).await.expect_success();
+
+    // As the hint says. In between the host keeps what it has.
+    home.write_config(&format!("[routes.mail]\nconnection = \"work\"\n{upstream}"));
+    home.ccproxy(&["reload"]).await.expect_code(2);
+    assert_eq!(Call::get(&host.url("/corp/strict/x")).send().await.status, 200);
+    home.ccproxy(&["auth", "rename", "corp", "work"]).await.expect_success();
+    home.ccproxy(&["reload"]).await.expect_success();
+    assert_eq!(Call::get(&host.url("/work/strict/x")).send().await.status, 200);
 }
 
 #[tokio::test]

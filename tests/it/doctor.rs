@@ -209,6 +209,18 @@ async fn a_port_that_somebody_has_and_a_host_that_hangs_are_named() {
 }
 
 #[tokio::test]
+async fn a_secret_that_is_not_where_it_is_said_to_be_is_missed() {
+    let home = Home::with_config(
+        "[connections.one]\nprovider = \"api-key\"\npreset = \"openai\"\nkey = { env = \"NOT_SET_KEY\" }\n\
+         [connections.two]\nprovider = \"api-key\"\npreset = \"openai\"\nkey = { file = \"no-such-file\" }\n",
+    );
+    let checks = examined(&home, 1).await;
+    assert_eq!(failures(&checks), [("connections", "one.key"), ("connections", "two.key")]);
+    let hint = find(&checks, "connections", "one.key")["hint"].as_str().unwrap();
+    assert!(hint.contains("NOT_SET_KEY"), "{hint}");
+}
+
+#[tokio::test]
 async fn a_file_that_never_ends_does_not_keep_the_report() {
     let home = Home::new();
     let fifo = home.config_dir().join("config.toml");

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::config::{Config, Origin, StoredConnection};
 use crate::fault::{Code, Fault};
+use crate::hint::listed;
 use crate::model::{ConnectionId, Name};
 
 use super::App;
@@ -35,12 +36,7 @@ impl App {
             return Err(fault);
         }
         self.reload_settings()?;
-        Ok(json!({
-            "schema": "ccproxy.auth-rename/1",
-            "from": from,
-            "to": to,
-            "routes": routes_of(&config, from).iter().map(named).collect::<Vec<_>>(),
-        }))
+        Ok(json!({ "schema": "ccproxy.auth-rename/1", "from": from, "to": to }))
     }
 
     /// A grant under a name that no connection has was left by somebody who removed the settings by hand.
@@ -61,6 +57,15 @@ fn renameable(config: &Config, from: &ConnectionId, to: &ConnectionId) -> Result
         let hint = format!("change its name there to `{to}`, then `ccproxy auth login {to}`");
         return Err(Fault::new(Code::InvalidConfig, what).hint(hint));
     }
+    let routes = routes_of(config, from);
+    if let Some((_, place)) = routes.first() {
+        // No configuration would be good any more until somebody has changed them. The other way round a host
+        // that runs keeps the old one for so long.
+        let names = listed(routes.iter().map(|(name, _)| name.as_str()));
+        let what = format!("routes are written for the connection `{from}`: {names}");
+        let hint = format!("write `connection = \"{to}\"` at {place} first, then rename");
+        return Err(Fault::new(Code::InvalidConfig, what).hint(hint));
+    }
     match connections.get(to) {
         None => Ok(()),
         Some(other) => {
@@ -75,8 +80,4 @@ fn renameable(config: &Config, from: &ConnectionId, to: &ConnectionId) -> Result
 pub(super) fn routes_of(config: &Config, id: &ConnectionId) -> Vec<(Name, Origin)> {
     let routes = config.resolved.routes.iter().filter(|(_, route)| route.connection == *id);
     routes.map(|(name, route)| (name.clone(), route.origin.clone())).collect()
-}
-
-fn named((name, origin): &(Name, Origin)) -> Value {
-    json!({ "name": name, "written_at": origin.to_string() })
 }

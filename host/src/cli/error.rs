@@ -140,6 +140,15 @@ impl From<clap::Error> for CliError {
                 });
         let usage = error.get(ContextKind::Usage).map(|usage| usage.to_string());
         let usage = usage.and_then(|usage| usage.lines().next().map(|line| line.trim().to_owned()));
+        let usage = match error.kind() {
+            // The usage says that a command is to be written, and not which there are.
+            ErrorKind::InvalidSubcommand => {
+                usage.map(|usage| format!("{}--help", usage.split(['[', '<']).next().unwrap_or_default()))
+            }
+            // The other way to write it.
+            _ => usage
+                .map(|usage| usage.replace("logout <[ORG/]CONNECTION>", "logout <[ORG/]CONNECTION>|--all")),
+        };
         let hint = suggestion
             .map(|near| format!("did you mean `{near}`?"))
             .or_else(|| usage.map(|usage| usage.trim_start_matches("Usage: ").trim().to_owned()));

@@ -10,6 +10,7 @@ use super::context::Context;
 use super::error::CliError;
 use super::output::Output;
 use super::{Cli, Global};
+use crate::app::App;
 
 /// A command line that makes sense.
 pub(super) struct Parsed {
@@ -51,8 +52,34 @@ pub(super) async fn parse(arguments: Vec<OsString>) -> Result<Option<Parsed>, Cl
             out.text(&error.render().to_string())?;
             Ok(None)
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(unknown(error, &arguments)),
     }
+}
+
+/// A line that makes no sense. A word that is a command of a plugin is one in another place.
+fn unknown(error: clap::Error, arguments: &[OsString]) -> CliError {
+    let word = match (error.kind(), error.get(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::InvalidSubcommand, Some(ContextValue::String(word))) => word.clone(),
+        _ => return error.into(),
+    };
+    let first = arguments.iter().skip(1).find(|argument| !argument.to_string_lossy().starts_with('-'));
+    let plugin = match first.is_some_and(|first| first == word.as_str()) {
+        true => plugin_with(&word),
+        false => None,
+    };
+    let told = CliError::from(error);
+    match plugin {
+        Some(plugin) => told.hint(format!("ccproxy plugin run {plugin} {word}")),
+        None => told,
+    }
+}
+
+/// The plugin that has a command of this name. Read from its manifest; nothing is loaded.
+fn plugin_with(command: &str) -> Option<String> {
+    let app = App::open_to_look(Context::new(Global::default()).config().ok()?).ok()?;
+    let manifests = app.registry().manifests();
+    let (id, _) = manifests.iter().find(|(_, own)| own.commands.iter().any(|known| known == command))?;
+    Some(id.to_string())
 }
 
 /// The commands that log in. Their flags depend on whom to.

@@ -109,6 +109,16 @@ fn a_misspelt_command_or_flag_names_the_nearest() {
 }
 
 #[test]
+fn a_word_that_is_like_no_command_leads_to_all_of_them() {
+    assert_eq!(refused("ccproxy frobnicate").hint.as_deref(), Some("ccproxy --help"));
+    assert_eq!(refused("ccproxy auth frobnicate").hint.as_deref(), Some("ccproxy auth --help"));
+    assert_eq!(
+        refused("ccproxy auth logout").hint.as_deref(),
+        Some("ccproxy auth logout <[ORG/]CONNECTION>|--all")
+    );
+}
+
+#[test]
 fn a_missing_argument_shows_the_usage() {
     let error = refused("ccproxy auth refresh");
     assert_eq!(error.message, "the following required arguments were not provided: <[ORG/]CONNECTION>");

@@ -1,7 +1,7 @@
 //! `ccproxy auth rename`
 
 use clap::Args;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit};
@@ -9,7 +9,8 @@ use crate::model::ConnectionId;
 
 /// Give a connection another name
 ///
-/// Its grant moves with it, so nobody has to log in again. What it was called before is free afterwards.
+/// Its grant moves with it, so nobody has to log in again. What it was called before is free afterwards. Routes
+/// written in a file must name the new one first.
 #[derive(Args, Debug)]
 pub(in crate::cli) struct RenameArgs {
     /// The connection
@@ -31,34 +32,6 @@ pub(super) async fn run(args: RenameArgs, context: Context) -> Result<Exit, CliE
         context.out.document(&answer)?;
     } else {
         context.out.line(&format!("`{from}` is now `{to}`"))?;
-        for route in answer["routes"].as_array().into_iter().flatten() {
-            context.out.say(&hint(route, &to));
-        }
     }
     Ok(Exit::OK)
-}
-
-/// A written route that still names the old one leads nowhere until somebody changes it.
-fn hint(route: &Value, to: &ConnectionId) -> String {
-    let text = |member: &str| route[member].as_str().unwrap_or_default();
-    format!(
-        "hint: the route `{}` names the old one: write `connection = \"{to}\"` in {}",
-        text("name"),
-        text("written_at"),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use pretty_assertions::assert_eq;
-
-    #[test]
-    fn a_route_that_names_the_old_one_is_told_with_its_place() {
-        let route = json!({ "name": "graph", "written_at": "/etc/ccproxy/config.toml:3:1" });
-        assert_eq!(
-            hint(&route, &"work".parse().unwrap()),
-            "hint: the route `graph` names the old one: write `connection = \"work\"` in /etc/ccproxy/config.toml:3:1"
-        );
-    }
 }

@@ -93,7 +93,14 @@ pub(super) async fn run(args: StatusArgs, context: Context) -> Result<Exit, CliE
 type Found = Result<Option<Host>, CliError>;
 
 async fn look(args: &StatusArgs, host: &Found, context: &Context) -> Result<Vec<ConnectionStatus>, CliError> {
-    let mut connections = statuses(host, context).await?;
+    let one = match &args.connection {
+        Some(id) => one(id, host, context).await?,
+        None => None,
+    };
+    let mut connections = match one {
+        Some(one) => vec![one],
+        None => statuses(host, context).await?,
+    };
     if let Some(id) = &args.connection {
         let known: Vec<String> = connections.iter().map(|connection| connection.id().to_string()).collect();
         connections.retain(|connection| connection.id() == *id);
@@ -113,14 +120,29 @@ async fn look(args: &StatusArgs, host: &Found, context: &Context) -> Result<Vec<
     Ok(connections)
 }
 
+/// The connection of this name, if there is one, without asking for all.
+async fn one(
+    id: &ConnectionId,
+    host: &Found,
+    context: &Context,
+) -> Result<Option<ConnectionStatus>, CliError> {
+    if let Ok(Some(host)) = host {
+        return Ok(host.connection(id).await.ok());
+    }
+    let app = context.app()?;
+    match app.config().resolved.connections.contains_key(id) {
+        true => Ok(Some(app.status_of_one(id).await?)),
+        false => Ok(None),
+    }
+}
+
 /// Every connection: as the running host sees it, else as it is stored. A host that is stuck does not
 /// keep a person from seeing what is stored.
 pub(super) async fn statuses(host: &Found, context: &Context) -> Result<Vec<ConnectionStatus>, CliError> {
     if let Ok(Some(host)) = host
-        && let Ok(document) = host.get("connections").await
-        && let Ok(document) = serde_json::from_value::<StatusDocument>(document)
+        && let Ok(connections) = host.connections().await
     {
-        return Ok(document.connections);
+        return Ok(connections);
     }
     Ok(context.app()?.status().await)
 }

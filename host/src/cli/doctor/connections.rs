@@ -1,9 +1,11 @@
 //! How each connection stands, and its cure.
 
-use super::check::{Check, unseen};
+use tokio::runtime::Handle;
+
+use super::check::{Check, Finding, looked, unseen};
 use crate::app::{App, ConnectionStatus};
 use crate::cli::client::Host;
-use crate::config::ConfigError;
+use crate::config::{ConfigError, SecretRef};
 use crate::hint::listed;
 use crate::vault::State;
 
@@ -14,6 +16,9 @@ pub(super) async fn checks(host: Option<&Host>, app: Option<&App>) -> Vec<Check>
     let mut checks = Vec::new();
     if let Some(app) = app {
         checks.extend(settings(app).await);
+    }
+    if let Some(app) = app {
+        checks.extend(secrets(app, host.is_some()).await);
     }
     let statuses = match (host, app) {
         (Some(host), _) => match host.connections().await {
@@ -50,6 +55,33 @@ async fn settings(app: &App) -> Vec<Check> {
         for diagnostic in problems.err().iter().flat_map(ConfigError::diagnostics) {
             let check = Check::fail(GROUP, diagnostic.origin.to_string(), diagnostic.message.clone());
             checks.push(check.hint(diagnostic.hint.clone().unwrap_or_else(|| "ccproxy config check".into())));
+        }
+    }
+    checks
+}
+
+/// Secrets that are not where the configuration says. A program that knows one is not run for this.
+async fn secrets(app: &App, host_runs: bool) -> Vec<Check> {
+    let config = app.config();
+    let mut checks = Vec::new();
+    for (id, own) in &config.resolved.connections {
+        for (name, value) in own.settings.iter().filter(|(_, value)| value.is_object()) {
+            let Ok(reference @ (SecretRef::Env(_) | SecretRef::File(_))) = SecretRef::parse(value) else {
+                continue;
+            };
+            let (env, runtime) = (config.sources().env.clone(), Handle::current());
+            let is_variable = matches!(reference, SecretRef::Env(_));
+            let found = looked(GROUP, move || runtime.block_on(reference.resolve(&env)).map(drop)).await;
+            let check = match found {
+                Ok(Ok(())) => continue,
+                Ok(Err(fault)) => Check::fault(GROUP, format!("{id}.{name}"), &fault),
+                Err(silent) => silent,
+            };
+            let elsewhere = format!("put it there, or let `connections.{id}.{name}` say where it is");
+            let hint = check.hint.clone().or(Some(elsewhere));
+            // A running host has an environment of its own.
+            let result = if is_variable && host_runs { Finding::Warn } else { check.result };
+            checks.push(Check { result, hint, ..check });
         }
     }
     checks
