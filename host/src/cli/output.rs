@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use serde::Serialize;
 
 use super::error::CliError;
+use crate::config::Env;
 
 /// How this process talks.
 #[derive(Debug)]
@@ -127,6 +128,15 @@ impl Output {
     }
 }
 
+/// Whether the terminal shows more than ASCII (locale(7): the first of these that is set counts).
+pub fn signs_are_readable(env: &Env) -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| env.text(name));
+    set.is_some_and(|locale| {
+        let locale = locale.to_ascii_lowercase();
+        locale.contains("utf-8") || locale.contains("utf8")
+    })
+}
+
 /// A line on standard error, from where there is no [`Output`] at hand.
 pub fn say(line: &str) {
     let _ = writeln!(io::stderr().lock(), "{line}");
@@ -228,5 +238,14 @@ mod tests {
             vec!["é".into(), String::new()],
         ];
         assert_eq!(table(&rows), "NAME         STATE\ngithub-work  ok\né\n");
+    }
+
+    #[test]
+    fn signs_are_for_terminals_that_have_them() {
+        let readable = |vars: &[(&str, &str)]| signs_are_readable(&Env::from_vars(vars.iter().copied()));
+        assert!(readable(&[("LANG", "en_US.UTF-8")]));
+        assert!(readable(&[("LANG", "C"), ("LC_CTYPE", "C.utf8")]));
+        assert!(!readable(&[("LANG", "en_US.UTF-8"), ("LC_ALL", "C")]));
+        assert!(!readable(&[]));
     }
 }

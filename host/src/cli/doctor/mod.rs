@@ -17,7 +17,7 @@ use serde_json::json;
 use super::client::Host;
 use super::context::Context;
 use super::error::{CliError, Exit};
-use super::output::{Output, Tone};
+use super::output::{Output, Tone, signs_are_readable};
 use crate::app::App;
 use crate::config::{Config, Env, Paths};
 use check::{Check, Finding, bounded, looked};
@@ -120,15 +120,6 @@ async fn look_or_tell(group: &'static str, look: impl FnOnce() -> Vec<Check> + S
 /// The host that answers, if one does.
 type Answering = Result<Option<Host>, CliError>;
 
-/// Whether the terminal shows more than ASCII (locale(7): the first of these that is set counts).
-fn signs_are_readable(env: &Env) -> bool {
-    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(|name| env.text(name));
-    set.is_some_and(|locale| {
-        let locale = locale.to_ascii_lowercase();
-        locale.contains("utf-8") || locale.contains("utf8")
-    })
-}
-
 fn report(checks: &[Check], signs: bool, out: &Output) -> String {
     let mut text = String::new();
     let mut group = "";
@@ -192,14 +183,5 @@ mod tests {
              1 problem, 1 warning\n"
         );
         assert!(report(&checks(), false, &out).contains("  ok   version: ccproxy 1.0.0\n  warn PATH"));
-    }
-
-    #[test]
-    fn signs_are_for_terminals_that_have_them() {
-        let readable = |vars: &[(&str, &str)]| signs_are_readable(&Env::from_vars(vars.iter().copied()));
-        assert!(readable(&[("LANG", "en_US.UTF-8")]));
-        assert!(readable(&[("LANG", "C"), ("LC_CTYPE", "C.utf8")]));
-        assert!(!readable(&[("LANG", "en_US.UTF-8"), ("LC_ALL", "C")]));
-        assert!(!readable(&[]));
     }
 }

@@ -9,7 +9,8 @@ use super::existing;
 use crate::cli::context::Context;
 use crate::cli::error::{CliError, Exit};
 use crate::cli::logging;
-use crate::cli::output::{Output, Tone};
+use crate::cli::output::{Output, Tone, signs_are_readable};
+use crate::config::Env;
 use crate::trial::{self, Check, Ear, Report, Terms, Verdict};
 
 /// Try a plugin file against a sandbox
@@ -45,7 +46,7 @@ pub(in crate::cli) async fn run(args: TestArgs, context: Context) -> Result<Exit
     let ear = Ear::default();
     logging::start_heard(&context.global, ear.layer());
     let Context { out, .. } = context;
-    let mut told = Told { out: &out, broken: None };
+    let mut told = Told { out: &out, signs: signs_are_readable(&Env::of_process()), broken: None };
     let terms = Terms { file, settings: args.set, sandbox, ear };
     let report = {
         let mut tell = |check: &Check| told.tell(check);
@@ -82,6 +83,8 @@ async fn interrupted() {
 /// Tells checks as they are made.
 struct Told<'a> {
     out: &'a Output,
+    /// Whether it has more letters than ASCII's.
+    signs: bool,
     /// Nobody reads any more.
     broken: Option<CliError>,
 }
@@ -114,16 +117,9 @@ impl Told<'_> {
             Verdict::Failed => (Tone::Bad, "FAILED "),
             Verdict::Skipped => (Tone::Warn, "skipped"),
         };
-        let sign = if is_utf8() { tone.sign() } else { word };
+        let sign = if self.signs { tone.sign() } else { word };
         (self.out.paint(tone, sign), sign.chars().count())
     }
-}
-
-/// Whether the locale says that signs beyond ASCII can be shown. The first that is set counts (POSIX, 8.2).
-fn is_utf8() -> bool {
-    let set = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-    let locale = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().find_map(set).unwrap_or_default().to_lowercase();
-    locale.contains("utf-8") || locale.contains("utf8")
 }
 
 /// One line, and what to change below it.
