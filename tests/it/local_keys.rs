@@ -177,6 +177,8 @@ async fn a_key_for_one_route_opens_no_other_for_curl_and_for_the_openai_sdk() {
     let before = vendor.sandbox.requests().total;
 
     let bearer = format!("Authorization: Bearer {key}");
+    let plugin = with_key(&host.url("/_ccproxy/plugins/api-key/x"), &key).await;
+    assert_eq!(verdict(&plugin), (403, "route_not_allowed"), "what a plugin answers is no route");
     let told = curl(&vendor.home, &["-H", &bearer, &host.url("/other/echo")]).await.json();
     assert_eq!((&told["code"], &told["status"]), (&json!("route_not_allowed"), &json!(403)));
     assert_eq!((&told["route"], told["hint"].as_str().unwrap().contains("`sdk`")), (&json!("other"), true));
