@@ -261,6 +261,8 @@ async fn what_another_process_wrote_is_noticed_and_damage_opens_and_shuts_nothin
         let told = api.home.ccproxy(line).await.expect_code(7);
         assert!(told.stderr.contains(file.to_str().unwrap()) && told.stdout.is_empty(), "{told}");
     }
+    let doctor = api.home.ccproxy(&["doctor"]).await;
+    assert!(doctor.stdout.contains("the list of local keys in"), "{doctor}");
     assert_eq!(fs::read_to_string(&file).unwrap(), "{ \"schema\": ", "nothing is lost");
     let second = api.home.ccproxy(&["serve", "--listen", "127.0.0.1:0"]).await.expect_code(7);
     assert!(second.stderr.contains("keys.json cannot be used"), "{second}");

@@ -92,6 +92,7 @@ async fn examine(context: &Context) -> Vec<Check> {
     // Opening the store closes what is open to others, and here nothing is to be changed.
     let store_is_sound = storage.iter().all(|check| check.result == Finding::Ok);
     checks.extend(storage);
+    checks.push(storage::local_keys(&paths));
 
     let found = context.host().await;
     let host = found.as_ref().ok().and_then(Option::as_ref);

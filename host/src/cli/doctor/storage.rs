@@ -9,6 +9,7 @@ use rustix::fs::StatVfsMountFlags;
 
 use super::check::Check;
 use crate::config::{Backend, Paths};
+use crate::keys::KeyFile;
 use crate::plugin::check_place;
 
 const GROUP: &str = "storage";
@@ -30,6 +31,15 @@ pub(super) fn checks(paths: Paths, backend: Option<Backend>) -> Vec<Check> {
         checks.push(kept(backend, &paths));
     }
     checks
+}
+
+/// The list of those that a host would let in by a key; it starts with no damaged one.
+pub(super) fn local_keys(paths: &Paths) -> Check {
+    match KeyFile::at(paths.local_keys()).read() {
+        Ok(keys) if keys.is_empty() => Check::ok(GROUP, "local keys", "none"),
+        Ok(keys) => Check::ok(GROUP, "local keys", format!("{} in keys.json", keys.len())),
+        Err(fault) => Check::fault(GROUP, "local keys", &fault),
+    }
 }
 
 /// Whether nobody else may even look.
