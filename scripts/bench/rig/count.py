@@ -17,7 +17,8 @@ from .process import ALL, tree
 from .site import Site
 
 FEW, MANY = 1000, 6000
-CONNECTIONS = 16
+CONNECTIONS = 64
+WAITS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6")
 # Under callgrind a request takes fifty times as long.
 SLOW = 120
 
@@ -44,12 +45,21 @@ def _repeated(text):
 
 
 def system_calls(site: Site, peer: Peer):
-    """All system calls, those that would have blocked included."""
+    """System calls of the work itself."""
+    return _traced(site, peer, lambda name: name not in WAITS)
+
+
+def waits(site: Site, peer: Peer):
+    """System calls that wait for events: how many requests share one depends on who is scheduled when."""
+    return _traced(site, peer, lambda name: name in WAITS)
+
+
+def _traced(site, peer, counts):
     out = site.home / "strace"
 
     def total():
         rows = re.findall(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+).*?(\w+)$", out.read_text(), re.MULTILINE)
-        return sum(int(calls) for calls, name in rows if name != "total")
+        return sum(int(calls) for calls, name in rows if name != "total" and counts(name))
 
     return _per_request(site, peer, lambda: (["strace", "--follow-forks", "--summary-only", "-o", out, *peer.command], {}), total)
 
