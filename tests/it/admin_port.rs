@@ -24,7 +24,7 @@ impl Administered {
         let api = KeyedApi::with_config(false, |_| "[admin]\nlisten = \"127.0.0.1:0\"\n\n".into()).await;
         let host = api.home.serve().await;
         let url = admin_url(&api.home).await;
-        assert!(host.log().contains(&format!("listening on {url} for the admin API")), "{}", host.log());
+        assert!(host.log().contains(&format!("admin API on {url}\n")), "{}", host.log());
         Self { api, host, url }
     }
 

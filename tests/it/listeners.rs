@@ -127,8 +127,10 @@ async fn a_route_with_a_port_of_its_own_is_at_its_root() {
 async fn a_routes_own_listener_is_shown_wherever_routes_are() {
     let api = with_own_listener("127.0.0.1:0").await;
     let mut serve = api.home.spawn_ccproxy(&["serve", "--listen", "127.0.0.1:0"]);
-    let line = serve.stderr_line(|line| line.ends_with(" for the route `own`")).await;
-    let own = line.trim_start_matches("listening on ").trim_end_matches(" for the route `own`").to_owned();
+    // That of everybody first, then those of routes.
+    serve.stderr_line(|line| line.starts_with("listening on ")).await;
+    let line = serve.stderr_line(|line| line.starts_with("listening on ")).await;
+    let own = line.trim_start_matches("listening on ").to_owned();
     serve.stderr_line(|line| line == "ready").await;
     let routes = api.home.ccproxy(&["routes"]).await.expect_success();
     assert!(routes.stdout.contains(&format!("{own}/ ")), "{routes}");

@@ -43,11 +43,10 @@ pub(super) async fn run(args: ServeArgs, context: Context) -> Result<Exit, CliEr
     };
     let listeners = attached.listeners();
     for listener in &listeners {
-        let route = listener.dedicated.as_ref().map(|route| format!(" for the route `{route}`"));
-        context.out.say(&format!("listening on {listener}{}", route.unwrap_or_default()));
+        context.out.say(&format!("listening on {listener}"));
     }
     if let Some(url) = attached.admin_url() {
-        context.out.say(&format!("listening on {url} for the admin API"));
+        context.out.say(&format!("admin API on {url}"));
     }
     context.out.say("ready");
     if context.out.json {
