@@ -15,6 +15,7 @@ PLUGIN = "libccproxy_provider_api_key.so"
 class Growth:
     """One ccproxy for each size; the first is what the others are compared with."""
 
+    word: str
     case: Case
     sizes: tuple
     configured: object  # a site and a size -> a peer
@@ -59,15 +60,17 @@ def _variant(site, label, prefix, more, workers=None):
     return ccproxy.configured(site, label, port, [Door(PLAIN, port, prefix=prefix)], more=more, workers=workers)
 
 
-def _growth(name, sizes, configured, **more):
-    return Growth(Case(f"as {name} grow", "µs CPU", measure.cpu_per_request), sizes, configured, **more)
+def _growth(configured, sizes, name=None, **more):
+    word = configured.__name__
+    case = Case(f"as {name or word} grow", "µs CPU", measure.cpu_per_request)
+    return Growth(word, case, sizes, configured, **more)
 
 
 GROWTHS = [
-    _growth("routes", (1, 100, 10_000), routes),
-    _growth("connections of the credential table", (1, 1000), connections),
-    _growth("plugins", (1, 50), plugins),
-    _growth("workers", (1, 2), workers, spread=True),
+    _growth(routes, (1, 100, 10_000)),
+    _growth(connections, (1, 1000), "connections of the credential table"),
+    _growth(plugins, (1, 50)),
+    _growth(workers, (1, 2), spread=True),
 ]
 # Two workers need two CPUs; the load side takes others where there are any.
 WORKING = set(CPUS[:2]) if len(CPUS) >= 4 else ALL
@@ -77,16 +80,19 @@ LOADING = set(CPUS[2:]) if len(CPUS) >= 4 else ALL
 def line(growth, series):
     """One line: the first size as it is, the others as shares of it, with the clean slices of each."""
     told, first = [], None
-    for size, each in zip(growth.sizes, series.values()):
-        slices = each.clean or each.slices
+    for size in growth.sizes:
+        each = series.get(f"{growth.word}-{size}")
+        slices = each and (each.clean or each.slices)
         if not slices:
-            told.append(f"{size:,}: {each.failed or 'no slice'}")
+            told.append(f"{size:,}: {each.failed or 'no slice' if each else 'left out'}")
             continue
         cost, rate = (median(slice[key] for slice in slices) for key in ("value", "per_second"))
-        sure = "" if len(each.clean) >= growth.case.enough else "~"
+        sure = len(each.clean) >= growth.case.enough
+        mark = "" if sure and (first is None or first[2]) else "~"
+        clean = f"({len(each.clean)} clean)"
         if first is None:
-            first = (cost, rate)
-            told.append(f"{size:,}: {sure}{cost:.1f} {growth.case.unit}, {rate:,.0f} requests/s ({len(each.clean)} clean)")
+            first = (cost, rate, sure)
+            told.append(f"{size:,}: {mark}{cost:.1f} {growth.case.unit}, {mark}{rate:,.0f} requests/s {clean}")
         else:
-            told.append(f"{size:,}: {sure}{cost / first[0]:.2f} of it, {sure}{rate / first[1]:.2f} of the requests ({len(each.clean)} clean)")
+            told.append(f"{size:,}: {mark}{cost / first[0]:.2f} of it, {mark}{rate / first[1]:.2f} of the requests {clean}")
     return f"{growth.case.name}: " + "; ".join(told)

@@ -68,8 +68,11 @@ def _percentiles(site, command, subject):
 
 def _h2load(case, subject, count):
     connections, streams = MULTIPLEXED
+    h2load = find("h2load", "nghttp2-client")
+    if not h2load:
+        raise Failed("h2load cannot be had")
     command = [
-        find("h2load", "nghttp2-client"), f"-n{count}", f"-c{connections}", f"-m{streams}", "-t1",
+        h2load, f"-n{count}", f"-c{connections}", f"-m{streams}", "-t1",
         "-H", "authorization: Bearer of-the-client", f"http://127.0.0.1:{subject.port}{subject.prefix}{case.path}",
     ]
     try:

@@ -12,6 +12,12 @@ CACHE = REPOSITORY / ".cache/bench"
 UNPACKED = CACHE / "debian"
 
 
+def require(*programs):
+    """Ends with a word on what to install, where one of these is missing."""
+    if missing := [program for program in programs if not shutil.which(program)]:
+        sys.exit(f"error: please install: {' '.join(missing)}")
+
+
 @cache
 def find(program, package):
     """The path of a program of a Debian package; None, and why on stderr, where it cannot be had."""

@@ -10,13 +10,18 @@ DIRECT = "direct"
 
 def summary(case, series):
     """The figures of a case by peer, each in its better form."""
-    direct = _figure(case, series[DIRECT])["value"] if case.added and DIRECT in series else 0.0
+    without = {"value": 0.0, "sure": True}
+    if case.added:
+        if not series[DIRECT].slices:
+            return {}
+        without = _figure(case, series[DIRECT])
     peers = {}
     for each in series.values():
         if each.subject == DIRECT or not each.slices:
             continue
         figure = _figure(case, each)
-        figure["value"] -= direct
+        figure["value"] -= without["value"]
+        figure["sure"] = figure["sure"] and without["sure"]
         best = peers.get(each.peer)
         # A form with enough clean slices beats one without.
         if best is None or (not figure["sure"], figure["value"]) < (not best["sure"], best["value"]):
