@@ -117,6 +117,8 @@ pub enum Why {
     NotFound,
     /// It is in the way of something that is there.
     Conflict,
+    /// It makes sense, but not with what there is: told with the code of its failure, as commands exit by it.
+    Unfit,
     /// The path has other methods.
     MethodNotAllowed {
         /// The value of `Allow`.

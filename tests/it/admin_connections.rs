@@ -86,7 +86,7 @@ async fn what_is_wrong_with_it_is_told_by_its_key_and_nothing_is_written() {
         (with("upstream", json!("http://api.example")), 400, "in the clear", "https"),
         (with("extra_ca", json!("/nowhere.pem")), 400, "/nowhere.pem", ""),
         (with("provider", json!("oidc")), 400, "`provider` is no setting", ""),
-        (misspelt, 400, "api-kee", "did you mean `api-key`?"),
+        (misspelt, 409, "api-kee", "did you mean `api-key`?"),
         (json!({ "name": "No", "provider": "oidc" }), 400, "`No` is not a name", ""),
         (
             keyed(&api, "api"),

@@ -6,6 +6,7 @@ mod admin_connections;
 mod admin_events;
 mod admin_logins;
 mod admin_metrics;
+mod admin_openapi;
 mod admin_port;
 mod auth_status;
 mod azure_errors;

@@ -13,6 +13,7 @@
 
 pub mod api;
 pub mod author;
+pub mod bridge;
 pub mod browser;
 pub mod clients;
 pub mod contoso;

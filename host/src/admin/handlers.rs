@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::{Map, Value, json};
 
 use super::control::Answer;
@@ -24,6 +24,13 @@ use crate::login::{Flow, LoginOptions, nearest};
 use crate::model::{ConnectionId, GLOBAL_ORG, InvalidName, Name, UnixMillis};
 use crate::refusal::{ApiRefusal, Why};
 use crate::respond;
+
+/// What a [`Name`] is, for the document.
+pub(super) const NAME: &str = "^[a-z0-9][a-z0-9-]{0,39}$";
+/// What a [`ConnectionId`] is.
+const CONNECTION: &str = "^([a-z0-9][a-z0-9-]{0,39}/)?[a-z0-9][a-z0-9-]{0,39}$";
+/// What a [`Flow`] is.
+const FLOW: &str = "^(browser|device|paste|client-credentials|token)$";
 
 pub(super) fn live(_: Call<'_>) -> Handling<'_> {
     at_once(Ok(Reply::Made(respond::live())))
@@ -128,12 +135,18 @@ pub(super) fn stop(call: Call<'_>) -> Handling<'_> {
 /// A login to start.
 #[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(extend("anyOf" = [{ "required": ["provider"] }, { "required": ["connection"] }]))]
 pub(super) struct NewLogin {
     /// A provider or a preset; absent for a connection that there is.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "String")]
     provider: Option<String>,
     /// `name` or `org/name`: the connection to log in, or to make.
+    #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "String", regex(pattern = CONNECTION))]
     connection: Option<String>,
     /// `browser`, `device`, `paste`, `client-credentials` or `token`; chosen by the host if absent.
+    #[schemars(regex(pattern = FLOW))]
     flow: Option<String>,
     /// Scopes to ask for; those of the connection if empty.
     #[serde(default)]
@@ -160,6 +173,11 @@ enum Receiver {
     Host,
     /// A listener of the login's own, as for a login on the command line.
     Listener,
+}
+
+/// A member that may be left out, but is no null.
+fn present<'de, D: Deserializer<'de>>(source: D) -> Result<Option<String>, D::Error> {
+    String::deserialize(source).map(Some)
 }
 
 pub(super) fn begin_login(call: Call<'_>) -> Handling<'_> {
@@ -232,7 +250,9 @@ pub(super) fn run(call: Call<'_>) -> Handling<'_> {
     Box::pin(async move {
         let plugin = call.name(0)?;
         let Run { arguments } = call.take()?;
-        Ok(Reply::Document(call.control.run(&plugin, arguments).await?))
+        call.control.find_provider(&plugin).map_err(|fault| ApiRefusal::new(Why::Unfit, fault))?;
+        let ran = call.control.run(&plugin, arguments).await;
+        Ok(Reply::Document(ran.map_err(|fault| unfit(fault, Code::Unsupported))?))
     })
 }
 
@@ -247,7 +267,8 @@ pub(super) struct Trust {
 pub(super) fn trust(call: Call<'_>) -> Handling<'_> {
     Box::pin(async move {
         let Trust { file } = call.take()?;
-        Ok(Reply::Document(call.control.trust(&file).await?))
+        let trusted = call.control.trust(&file).await;
+        Ok(Reply::Document(trusted.map_err(|fault| unfit(fault, Code::PluginFailed))?))
     })
 }
 
@@ -284,10 +305,13 @@ pub(super) fn connection(call: Call<'_>) -> Handling<'_> {
 #[serde(deny_unknown_fields)]
 pub(super) struct NewConnection {
     /// The organisation; `global` if absent.
+    #[schemars(regex(pattern = NAME))]
     org: Option<String>,
     /// Unique within it.
+    #[schemars(regex(pattern = NAME))]
     name: String,
     /// The plugin that logs it in.
+    #[schemars(regex(pattern = NAME))]
     provider: String,
     /// Settings of the provider. A secret is a reference.
     #[serde(default)]
@@ -312,6 +336,7 @@ pub(super) fn create(call: Call<'_>) -> Handling<'_> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Replacement {
     /// Its provider, which cannot be changed.
+    #[schemars(regex(pattern = NAME))]
     provider: Option<String>,
     /// All its settings; what is not there is gone. A secret is a reference.
     settings: Map<String, Value>,
@@ -359,6 +384,7 @@ async fn to_its_end<T: Send + 'static>(
 #[serde(deny_unknown_fields)]
 pub(super) struct Authorize {
     /// `browser`, `device`, `paste`, `client-credentials` or `token`; chosen by the host if absent.
+    #[schemars(regex(pattern = FLOW))]
     flow: Option<String>,
     /// Scopes to ask for; those of the connection if empty.
     #[serde(default)]
@@ -443,6 +469,7 @@ pub(super) fn logout(call: Call<'_>) -> Handling<'_> {
 #[serde(deny_unknown_fields)]
 pub(super) struct Rename {
     /// `name` or `org/name`.
+    #[schemars(regex(pattern = CONNECTION))]
     to: String,
 }
 
@@ -451,7 +478,8 @@ pub(super) fn rename(call: Call<'_>) -> Handling<'_> {
         let Rename { to } = call.take()?;
         let to = to.parse().map_err(|error: InvalidName| invalid(error.to_string()))?;
         let id = call.connection()?;
-        Ok(Reply::Document(call.control.rename(&id, &to).await?))
+        let renamed = call.control.rename(&id, &to).await;
+        Ok(Reply::Document(renamed.map_err(|fault| unfit(fault, Code::InvalidConfig))?))
     })
 }
 
@@ -472,6 +500,14 @@ fn with_connection<'a>(
         let id = call.connection()?;
         Ok(Reply::Document(ask(&call, &id).await?))
     })
+}
+
+/// Where a failure of this code says that what was asked for cannot be, it is not one of the host's.
+fn unfit(fault: Fault, code: Code) -> ApiRefusal {
+    match fault.code == code {
+        true => ApiRefusal::new(Why::Unfit, fault),
+        false => fault.into(),
+    }
 }
 
 fn document<'a>(document: Value) -> Handling<'a> {

@@ -4,6 +4,7 @@
 use serde_json::{Map, Value, json};
 
 use super::entrance::cookie_name;
+use super::handlers::NAME;
 use super::routes::{Access, Gives, Operation, TABLE};
 
 /// The document: OpenAPI 3.1. At a port sessions have a cookie of its number; on the Unix socket there are none.
@@ -12,7 +13,7 @@ pub(super) fn document(port: Option<u16>) -> Value {
     let mut paths = Map::new();
     for operation in TABLE {
         let path = paths.entry(operation.path).or_insert_with(|| json!({}));
-        path[operation.method.to_ascii_lowercase()] = described(operation);
+        path[operation.method.to_ascii_lowercase()] = described(operation, port);
     }
     json!({
         "openapi": "3.1.0",
@@ -32,7 +33,7 @@ pub(super) fn document(port: Option<u16>) -> Value {
     })
 }
 
-fn described(operation: &Operation) -> Value {
+fn described(operation: &Operation, port: Option<u16>) -> Value {
     let mut responses = Map::new();
     let (media, schema) = match operation.gives {
         Gives::Document(schema) => (
@@ -71,7 +72,8 @@ fn described(operation: &Operation) -> Value {
         described["requestBody"] =
             json!({ "required": true, "content": { "application/json": { "schema": takes() } } });
     }
-    if matches!(operation.access, Access::Known | Access::Admin) {
+    // On the Unix socket nobody has to say who they are.
+    if port.is_some() && matches!(operation.access, Access::Known | Access::Admin) {
         described["security"] = json!([{ "key": [] }, { "session": [] }]);
     }
     described
@@ -80,10 +82,19 @@ fn described(operation: &Operation) -> Value {
 fn parameters(operation: &Operation) -> impl Iterator<Item = Value> {
     let path = operation.path.split('/').filter_map(|segment| {
         let name = segment.strip_prefix('{')?.strip_suffix('}')?;
-        Some(json!({ "name": name, "in": "path", "required": true, "schema": { "type": "string" } }))
+        let mut schema = json!({ "type": "string" });
+        // The id of a login is random; all others are names.
+        if !operation.path.contains("/logins/") {
+            schema["pattern"] = NAME.into();
+        }
+        Some(json!({ "name": name, "in": "path", "required": true, "schema": schema }))
     });
-    let query = operation.asks.iter().map(|(name, what)| {
-        json!({ "name": name, "in": "query", "description": what, "schema": { "type": "string" } })
+    let query = operation.asks.iter().map(|ask| {
+        let mut schema = json!({ "type": "string" });
+        if let Some(pattern) = ask.pattern {
+            schema["pattern"] = pattern.into();
+        }
+        json!({ "name": ask.name, "in": "query", "description": ask.what, "schema": schema })
     });
     path.chain(query)
 }

@@ -3,6 +3,7 @@
 use std::pin::Pin;
 
 use schemars::JsonSchema;
+use schemars::generate::SchemaSettings;
 use serde_json::{Value, json};
 
 use super::exposition;
@@ -26,14 +27,31 @@ pub(super) struct Operation {
     pub(super) handler: Handler,
     /// What it does, for whoever reads the table or the document made from it.
     pub(super) does: &'static str,
-    /// Parameters of the query, and what they mean.
-    pub(super) asks: &'static [(&'static str, &'static str)],
+    /// Parameters of the query.
+    pub(super) asks: &'static [Ask],
     /// The schema of the body.
     pub(super) takes: Option<fn() -> Value>,
     pub(super) gives: Gives,
     /// The status of what it gives.
     pub(super) status: u16,
     pub(super) access: Access,
+}
+
+/// A parameter of the query.
+pub(super) struct Ask {
+    pub(super) name: &'static str,
+    /// What it means.
+    pub(super) what: &'static str,
+    /// What its value matches, if not any will do.
+    pub(super) pattern: Option<&'static str>,
+}
+
+const fn ask(name: &'static str, what: &'static str) -> Ask {
+    Ask { name, what, pattern: None }
+}
+
+const fn ask_for(name: &'static str, pattern: &'static str, what: &'static str) -> Ask {
+    Ask { name, what, pattern: Some(pattern) }
 }
 
 /// What an operation answers when all is well.
@@ -93,7 +111,7 @@ impl Operation {
         Self { gives: Gives::Text(media), ..self }
     }
 
-    const fn asks(self, asks: &'static [(&'static str, &'static str)]) -> Self {
+    const fn asks(self, asks: &'static [Ask]) -> Self {
         Self { asks, ..self }
     }
 
@@ -119,7 +137,7 @@ impl Operation {
 pub(super) static TABLE: &[Operation] = &[
     get("/livez", handle::live, "Whether this process answers").open(),
     get("/readyz", handle::readiness, "Whether new requests are welcome").open()
-        .asks(&[("verbose", "tell what was looked at, too")]),
+        .asks(&[ask("verbose", "tell what was looked at, too")]),
     get("/metrics", handle::metrics, "Metrics in the Prometheus text format").text(exposition::MEDIA_TYPE).known(),
     get("/api/v1/openapi.json", handle::openapi, "This API, as OpenAPI 3.1").known(),
     get("/api/v1/status", handle::status, "The host: its process, directories and listeners")
@@ -144,7 +162,7 @@ pub(super) static TABLE: &[Operation] = &[
         .gives("ccproxy.session/1").creates(),
     delete("/api/v1/session", handle::end_session, "End the session").gives("ccproxy.session-ended/1"),
     get("/api/v1/events", handle::events, "Hook events as they happen, each a `ccproxy.event/1`")
-        .text("text/event-stream").asks(&[("kinds", "the events to send, with commas between; all if absent")]),
+        .text("text/event-stream").asks(&[ask("kinds", "the events to send, with commas between; all if absent")]),
     get("/api/v1/connections", handle::connections, "Every connection and how it stands")
         .gives("ccproxy.auth-status/1"),
     get("/api/v1/connections/{org}/{name}", handle::connection, "One connection, its settings included")
@@ -155,14 +173,14 @@ pub(super) static TABLE: &[Operation] = &[
         .gives("ccproxy.connection/1"),
     delete("/api/v1/connections/{org}/{name}", handle::delete, "Revoke the grant, forget it, and remove the connection")
         .gives("ccproxy.connection-deleted/1")
-        .asks(&[("revoke", "`false`: the provider is not told")]),
+        .asks(&[ask_for("revoke", "^(true|false)$", "`false`: the provider is not told")]),
     post("/api/v1/connections/{org}/{name}/authorize", handle::authorize, "Start a login of a connection", schema_of::<Authorize>)
         .gives("ccproxy.login/1"),
     post("/api/v1/connections/{org}/{name}/cancel", handle::cancel, "End the login of a connection; nothing is saved", nothing)
         .gives("ccproxy.login/1"),
     get("/api/v1/connections/{org}/{name}/credential", handle::credential, "The token, where `admin.credentials` allows it: Unix socket only")
         .gives("ccproxy.auth-token/1").local()
-        .asks(&[("scopes", "of the token, where they differ from the login's"), ("min_ttl", "refresh unless the token lives this much longer; `30s` if absent")]),
+        .asks(&[ask("scopes", "of the token, where they differ from the login's"), ask_for("min_ttl", "^[0-9]{1,3}(ms|s|m|h)$", "refresh unless the token lives this much longer; `30s` if absent")]),
     post("/api/v1/connections/{org}/{name}/refresh", handle::refresh, "Acquire new tokens now", nothing)
         .gives("ccproxy.auth-refresh/1"),
     post("/api/v1/connections/{org}/{name}/test", handle::test, "Acquire, and ask the provider whose account it is", nothing)
@@ -181,7 +199,9 @@ pub(super) static TABLE: &[Operation] = &[
 
 /// The schema of what a handler reads.
 fn schema_of<T: JsonSchema>() -> Value {
-    let mut schema = schemars::schema_for!(T).to_value();
+    // Without references: they would lead into this schema, and it ends up within a document.
+    let settings = SchemaSettings::draft2020_12().with(|settings| settings.inline_subschemas = true);
+    let mut schema = settings.into_generator().into_root_schema_for::<T>().to_value();
     // What the document says as a whole.
     if let Some(members) = schema.as_object_mut() {
         members.remove("$schema");

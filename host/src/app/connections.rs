@@ -101,7 +101,7 @@ impl Serving {
         let invalid = |fault| ApiRefusal::new(Why::Invalid, fault);
         let registry = self.app.registry();
         if !registry.manifests().contains_key(&stored.provider) {
-            return Err(invalid(registry.missing(&stored.provider)));
+            return Err(ApiRefusal::new(Why::Unfit, registry.missing(&stored.provider)));
         }
         let plugin = registry.load(&stored.provider).await?;
         let checked = stored.check(Given::Members, Some(plugin.settings_schema())).map_err(Fault::from);

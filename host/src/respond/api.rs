@@ -13,6 +13,7 @@ fn classify(refused: &ApiRefusal) -> (u16, &'static str) {
         Why::Invalid => (400, refused.fault.code.as_str()),
         Why::NotFound => (404, "not_found"),
         Why::Conflict => (409, "conflict"),
+        Why::Unfit => (409, refused.fault.code.as_str()),
         Why::MethodNotAllowed { .. } => (405, "method_not_allowed"),
         Why::MediaType => (415, "unsupported_media_type"),
         Why::TooLarge => (413, "body_too_large"),
@@ -98,7 +99,7 @@ mod tests {
     #[test]
     fn what_was_wrong_with_the_request_is_the_clients() {
         let status = |why| api_problem(&ApiRefusal::of(why, "x")).status;
-        let all = [Why::Invalid, Why::NotFound, Why::Conflict, Why::MediaType, Why::TooLarge, Why::TurnedOff];
+        let all = [Why::Invalid, Why::NotFound, Why::Unfit, Why::MediaType, Why::TooLarge, Why::TurnedOff];
         assert_eq!(all.map(status), [400, 404, 409, 415, 413, 403]);
         let refused = api_problem(&ApiRefusal::of(Why::MethodNotAllowed { allow: "GET".into() }, "x"));
         assert!(refused.fields.contains(&("allow", b"GET".to_vec())), "{:?}", refused.fields);
