@@ -17,11 +17,19 @@ def nginx(site: Site):
     return Peer(site, "nginx", doors, [_nginx(), "-c", site.fill("peers/nginx.conf", **ports)], library_path())
 
 
-def haproxy(site: Site):
-    doors = [Door(PLAIN, free_port()), Door(PLAIN, free_port(), "splice"), Door(TLS, free_port()), Door(HTTP2, free_port())]
+def haproxy(site: Site, label="haproxy", form="", buffer=16384):
+    splice = f"{form}, splice" if form else "splice"
+    doors = [
+        Door(PLAIN, free_port(), form), Door(PLAIN, free_port(), splice), Door(TLS, free_port(), form), Door(HTTP2, free_port(), form)
+    ]
     ports = _ports(("plain", "plain_splice", "tls", "http2"), doors)
-    command = [_haproxy(), "-db", "-f", site.fill("peers/haproxy.cfg", **ports)]
-    return Peer(site, "haproxy", doors, command, library_path())
+    config = site.fill("peers/haproxy.cfg", f"{label}.cfg", buffer=buffer, **ports)
+    return Peer(site, "haproxy", doors, [_haproxy(), "-db", "-f", config], library_path(), label)
+
+
+def haproxy_64k(site: Site):
+    """Its buffers are those of the process."""
+    return haproxy(site, "haproxy-64k", "64k buffers", 65536)
 
 
 def pingora(site: Site):
@@ -78,6 +86,8 @@ KNOWN = {
     "minimal": (lambda: build_c("floors/minimal.c"), lambda site: floor(site, "minimal")),
     "forward": (lambda: build_c("floors/forward.c"), lambda site: floor(site, "forward")),
 }
+# Forms that need a process of their own, for the kinds of work they are for.
+ALSO = {"ccproxy": ((HTTP2,), ccproxy.with_http2), "haproxy": ((PLAIN, TLS), haproxy_64k)}
 FLOORS = ("minimal", "forward")
 # Relays bytes, so the token of the client arrives.
 CARRIES_NOTHING = ("forward",)
@@ -96,6 +106,10 @@ def provide(names, kinds=()):
 
 def make(site, names):
     return [KNOWN[name][1](site) for name in names]
+
+
+def make_also(site, names, kinds):
+    return [made(site) for name, (own, made) in ALSO.items() if name in names and kinds.intersection(own)]
 
 
 def start(peers):

@@ -1,8 +1,8 @@
 """One run: its groups of cases, one after the other, and what they gave."""
 
-from . import alone, ccproxy, peers, report, slices
+from . import alone, peers, report, slices
 from .growth import LOADING, WORKING
-from .peer import HTTP2, Subject
+from .peer import Subject
 from .process import DRIVING, MEASURED
 from .proof import Unproven, prove
 
@@ -31,10 +31,8 @@ class Session:
 
     def side_by_side(self, cases):
         """All at once, on the same work."""
-        made = list(self.peers)
-        if "ccproxy" in self.names and any(case.kind == HTTP2 for case in cases):
-            made.append(ccproxy.with_http2(self.site))
-        started = peers.start(made)
+        kinds = {case.kind for case in cases}
+        started = peers.start([*self.peers, *peers.make_also(self.site, self.names, kinds)])
         for case in cases:
             subjects = self._proven(case, [subject for peer in started for subject in peer.subjects(case.kind)])
             if case.added:

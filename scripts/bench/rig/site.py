@@ -47,7 +47,7 @@ class Site:
         self.running.append(process)
         return process
 
-    def fill(self, template, **values):
+    def fill(self, template, name=None, **values):
         """Writes a configuration from its template: `@NAME@` stands for a value. Returns its path."""
         known = {
             "HOME": self.home,
@@ -61,7 +61,7 @@ class Site:
             "KEY": KEY,
         } | {name.upper(): value for name, value in values.items()}
         text = (BENCH / template).read_text()
-        filled = self.home / Path(template).name
+        filled = self.home / (name or Path(template).name)
         filled.write_text(re.sub("@([A-Z0-9_]+)@", lambda name: str(known[name[1]]), text))
         return filled
 
