@@ -52,13 +52,14 @@ class Patience:
     def wait_for_quiet(self):
         """Returns how long it took; at once if no patience is left."""
         began = time.monotonic()
-        while self.left > 0:
+        quiet = False
+        while not quiet and time.monotonic() - began < self.left:
             watch = Watch()
             time.sleep(self.GLANCE)
-            self.left -= self.GLANCE
-            if watch.noise().is_clean:
-                break
-        return time.monotonic() - began
+            quiet = watch.noise().is_clean
+        waited = time.monotonic() - began
+        self.left -= waited
+        return waited
 
 
 def _ticks():
