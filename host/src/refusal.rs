@@ -22,6 +22,8 @@ pub enum Refusal {
     ExpectationFailed,
     /// A transfer coding other than chunked.
     TransferCoding,
+    /// Another version than HTTP/1.1 and HTTP/1.0, on a connection that is not HTTP/2.
+    Version,
     /// A name that is not ours: DNS rebinding, or a host missing in `server.allowed_hosts`.
     HostNotAllowed,
     /// A web page that is not in `server.allowed_origins`.
@@ -76,6 +78,7 @@ impl Refusal {
             | Self::BodyTooLarge
             | Self::ExpectationFailed
             | Self::TransferCoding
+            | Self::Version
             | Self::RequestTimeout => true,
             Self::HostNotAllowed
             | Self::OriginNotAllowed

@@ -67,28 +67,42 @@ async fn a_body_framed_in_two_ways_is_refused_and_ends_the_connection() {
     assert_nothing_reached(&api);
 }
 
-/// RFC 9112 section 6.1 lets a server go by the chunks alone if it then closes the connection. What the length
-/// would have made the next request is not read.
+/// Each deviation has one answer, in our form, and the connection ends with it.
 #[tokio::test]
-async fn a_length_beside_chunks_is_not_believed_and_ends_the_connection() {
+async fn every_deviation_has_its_status_and_its_code() {
     let api = KeyedApi::new().await;
     let host = api.home.serve().await;
-    let inner = format!("GET /api/smuggled HTTP/1.1\r\nHost: {}\r\n\r\n", host.authority());
-    for fields in [
-        "Content-Length: 6\r\nTransfer-Encoding: chunked\r\n",
-        "Transfer-Encoding: chunked\r\nContent-Length: 6\r\n",
+    let at = host.authority();
+    let post = |fields: &str| format!("POST /api/echo HTTP/1.1\r\nHost: {at}\r\n{fields}\r\n0\r\n\r\n");
+    let get = |line: &str| format!("{line}\r\nHost: {at}\r\n\r\n");
+    for (request, status, code) in [
+        (get("GET /api/echo HTTP/1.1").replace("\r\n", "\n"), 400, "malformed_request"),
+        (get("GET /api/echo HTTP/1.1\nX: y"), 400, "malformed_request"),
+        (get("GET /api/echo#fragment HTTP/1.1"), 400, "malformed_request"),
+        (get("GET /api/\u{e4} HTTP/1.1"), 400, "malformed_request"),
+        (get("GET  /api/echo HTTP/1.1"), 400, "malformed_request"),
+        (get("\r\n\r\nGET /api/echo HTTP/1.1"), 400, "malformed_request"),
+        ("\u{16}\u{3}\u{1}".to_owned(), 400, "malformed_request"),
+        (get("GET /api/echo HTTP/1.2"), 505, "unsupported_version"),
+        ("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned(), 505, "unsupported_version"),
+        (post("X: a\r\n folded\r\n"), 400, "malformed_request"),
+        (post("X : a\r\n"), 400, "malformed_request"),
+        (post("Content-Length: 6\r\nTransfer-Encoding: chunked\r\n"), 400, "malformed_request"),
+        (post("Transfer-Encoding: chunked\r\nContent-Length: 6\r\n"), 400, "malformed_request"),
+        (post("Content-Length: 5\r\nContent-Length: 5\r\n"), 400, "malformed_request"),
+        (post("Transfer-Encoding: gzip, chunked\r\n"), 501, "unsupported"),
     ] {
-        let request = format!("{}0\r\n\r\n{inner}", head(&host, fields));
-        let mut socket = TcpStream::connect(host.authority()).await.unwrap();
-        socket.write_all(request.as_bytes()).await.unwrap();
+        let mut socket = TcpStream::connect(at).await.unwrap();
+        _ = socket.write_all(request.as_bytes()).await;
         let mut answer = String::new();
-        // Ends only if the proxy closes: this side stays open.
         let read = timeout(Duration::from_secs(20), socket.read_to_string(&mut answer)).await;
-        assert!(read.is_ok(), "the connection stays open: {answer}");
-        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{fields:?}: {answer}");
+        assert!(read.is_ok(), "{request:?} keeps the connection: {answer}");
+        assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{request:?}: {answer}");
+        assert!(answer.contains(&format!("ccproxy-error: {code}\r\n")), "{request:?}: {answer}");
+        assert!(answer.contains("connection: close\r\n"), "{request:?}: {answer}");
+        assert_eq!(answer.matches("HTTP/1.1 ").count(), 1, "{request:?}: {answer}");
     }
-    let seen = api.sandbox.requests().requests;
-    assert!(seen.iter().all(|request| request.path == "/echo"), "{seen:#?}");
+    assert_nothing_reached(&api);
 }
 
 #[tokio::test]

@@ -1,38 +1,30 @@
 //! The body of a reply: ours, or the upstream's as it comes.
 
-use std::future::Future as _;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Buf as _, Bytes};
+use ccproxy_h1::Form;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 
-use super::head::clean_trailers;
+use super::inflow::Inflow;
 use super::observe::Record;
-use super::pool::Lease;
+use super::timer::Timer;
+use super::wire::Wire;
 use crate::respond::JsonLinks;
 
 /// A response that stays silent this long is dead. Longer than any model thinks between two tokens.
 pub(super) const IDLE: Duration = Duration::from_secs(5 * 60);
 
-/// The body of a reply.
-pub(super) enum ReplyBody {
-    /// Ours.
-    Own(Bytes),
-    /// The upstream's. Boxed: a reply without one should be small.
-    Relayed(Box<RelayedBody>),
-}
-
-/// Why a relayed body ended early. hyper then breaks the client's framing, so that nobody takes the
-/// part for the whole.
+/// Why a relayed body ended early. The client's framing is then broken, so that nobody takes the part for the whole.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyError {
     /// The upstream broke off.
     #[error("the upstream broke off its response")]
-    Upstream(#[from] hyper::Error),
+    Upstream(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Silence for [`IDLE`].
     #[error("the upstream was silent for {} s", IDLE.as_secs())]
     Idle,
@@ -40,96 +32,170 @@ pub(super) enum BodyError {
 
 /// An upstream's body on its way to the client.
 pub(super) struct RelayedBody {
-    incoming: Incoming,
+    inflow: Option<Inflow>,
     pass_trailers: bool,
     /// Links in it that lead to us; normally it is not looked into.
     links: Option<JsonLinks>,
-    idle: IdleTimer,
-    lease: Option<Lease>,
+    /// What became of a piece with such links.
+    rewritten: Bytes,
+    last_moved: Option<Instant>,
+    idle: Timer,
     record: Option<Record>,
 }
 
 impl RelayedBody {
-    pub(super) fn new(
-        incoming: Incoming,
-        lease: Lease,
-        record: Record,
-        pass_trailers: bool,
-        links: Option<JsonLinks>,
-    ) -> Self {
-        let mut body = Self {
-            incoming,
+    pub(super) fn new(inflow: Inflow, record: Record, pass_trailers: bool, links: Option<JsonLinks>) -> Self {
+        Self {
+            inflow: Some(inflow),
             pass_trailers,
             links,
-            idle: IdleTimer::default(),
-            lease: Some(lease),
+            rewritten: Bytes::new(),
+            last_moved: None,
+            idle: Timer::default(),
             record: Some(record),
-        };
-        if body.incoming.is_end_stream() {
-            body.finish();
         }
-        body
+    }
+
+    /// Bytes for the client are there, or it has all of them (`None`).
+    pub(super) fn poll_piece(
+        &mut self,
+        form: Form,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<(), BodyError>>> {
+        loop {
+            if !self.rewritten.is_empty() {
+                return Poll::Ready(Some(Ok(())));
+            }
+            let Some(inflow) = &mut self.inflow else { return Poll::Ready(None) };
+            match inflow.poll_piece(form, cx) {
+                Poll::Pending => return self.poll_silence(cx).map(|error| Some(Err(error))),
+                Poll::Ready(Some(Ok(()))) => {
+                    self.last_moved = None;
+                    let Some(links) = &mut self.links else { return Poll::Ready(Some(Ok(()))) };
+                    let mut piece = links.piece(inflow.piece());
+                    inflow.consume(inflow.piece().len());
+                    if inflow.is_complete() {
+                        piece.extend(links.rest());
+                    }
+                    self.rewritten = piece.into();
+                }
+                // It ended within a link: what was held back goes out as it came.
+                Poll::Ready(None) => match self.links.take() {
+                    Some(mut links) => self.rewritten = links.rest().into(),
+                    None => return Poll::Ready(None),
+                },
+                Poll::Ready(Some(Err(error))) => return Poll::Ready(Some(Err(error))),
+            }
+        }
+    }
+
+    /// Sends more of the request, where that goes on.
+    pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) {
+        if let Some(Inflow::Http1(call, _)) = &mut self.inflow {
+            // A failure is told by the next piece.
+            let _ = call.poll_send(cx);
+        }
+    }
+
+    /// Nothing moves: since when, and for how long yet.
+    pub(super) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+        let since = *self.last_moved.get_or_insert_with(Instant::now);
+        self.idle.poll(since + IDLE, cx).map(|()| BodyError::Idle)
+    }
+
+    /// The bytes for the client.
+    pub(super) fn piece(&self) -> &[u8] {
+        match &self.inflow {
+            _ if !self.rewritten.is_empty() => &self.rewritten,
+            Some(inflow) if self.links.is_none() => inflow.piece(),
+            _ => &[],
+        }
+    }
+
+    /// So many were used.
+    pub(super) fn consume(&mut self, count: usize) {
+        self.last_moved = None;
+        if !self.rewritten.is_empty() {
+            self.rewritten.advance(count.min(self.rewritten.len()));
+            self.count(count);
+        } else if let Some(inflow) = &mut self.inflow {
+            inflow.consume(count);
+            match inflow {
+                // Its pieces may hold framing, too: it knows.
+                Inflow::Http1(call, _) => {
+                    let counted = call.take_counted();
+                    self.count(counted);
+                }
+                Inflow::Http2(_) => self.count(count),
+            }
+        }
+    }
+
+    fn count(&mut self, bytes: usize) {
+        if let Some(record) = &mut self.record {
+            record.count(bytes);
+        }
+    }
+
+    /// Whether the client has all of it, as far as one can tell without asking the upstream.
+    pub(super) fn is_complete(&self) -> bool {
+        self.rewritten.is_empty()
+            && self.links.is_none()
+            && self.inflow.as_ref().is_none_or(|inflow| inflow.is_complete())
     }
 
     /// The whole body went by: the connection is free, the request is done.
-    fn finish(&mut self) {
-        if let Some(lease) = self.lease.take() {
-            lease.give_back();
+    pub(super) fn finish(&mut self) {
+        if let Some(Inflow::Http1(call, slot)) = self.inflow.take()
+            && let Some(wire) = call.into_wire()
+        {
+            slot.keep(wire);
         }
         if let Some(record) = self.record.take() {
             record.completed();
         }
     }
 
-    fn fail(&mut self, error: &BodyError) {
-        // Dropping the lease closes the connection.
-        self.lease = None;
+    /// It will not be whole. The connection that it came over is closed.
+    pub(super) fn fail(&mut self, reason: &str) {
+        self.inflow = None;
         if let Some(record) = self.record.take() {
-            record.broke_off(&error.to_string());
+            record.broke_off(reason);
         }
     }
 
-    fn poll_data(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        loop {
-            match Pin::new(&mut self.incoming).poll_frame(cx) {
-                Poll::Pending => {
-                    ready!(self.idle.poll(cx));
-                    return Poll::Ready(Some(Err(BodyError::Idle)));
-                }
-                Poll::Ready(Some(Ok(frame))) => {
-                    self.idle.touch();
-                    let frame = match frame.into_trailers() {
-                        Ok(trailers) if self.pass_trailers => Frame::trailers(clean_trailers(trailers)),
-                        Ok(_) => continue,
-                        Err(frame) => frame,
-                    };
-                    let Some(frame) = self.with_our_links(frame) else { continue };
-                    if let (Some(data), Some(record)) = (frame.data_ref(), &mut self.record) {
-                        record.count(data.len());
-                    }
-                    return Poll::Ready(Some(Ok(frame)));
-                }
-                // It ended within a link: what was held back goes out as it came.
-                Poll::Ready(None) if self.links.is_some() => {
-                    let rest = self.links.take().map(|mut links| links.rest()).unwrap_or_default();
-                    if !rest.is_empty() {
-                        return Poll::Ready(Some(Ok(Frame::data(rest.into()))));
-                    }
-                }
-                Poll::Ready(other) => return Poll::Ready(other.map(|end| end.map_err(BodyError::from))),
-            }
+    /// The upstream's connection and what is told of the request, where both become a tunnel.
+    pub(super) fn into_tunnel(mut self) -> Option<(Wire, Record)> {
+        match (self.inflow.take(), self.record.take()) {
+            (Some(Inflow::Http1(call, _)), Some(record)) => Some((call.into_tunnel(), record)),
+            _ => None,
         }
     }
 
-    /// The frame as the client gets it; nothing if all of it is held back.
-    fn with_our_links(&mut self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
-        let Some(links) = &mut self.links else { return Some(frame) };
-        let Some(data) = frame.data_ref() else { return Some(frame) };
-        let mut piece = links.piece(data);
-        if self.incoming.is_end_stream() {
-            piece.extend(links.rest());
+    fn trailers(&mut self) -> Option<HeaderMap> {
+        match &mut self.inflow {
+            Some(Inflow::Http2(frames)) if self.pass_trailers => frames.trailers().take(),
+            _ => None,
         }
-        (!piece.is_empty()).then(|| Frame::data(piece.into()))
+    }
+
+    fn take_piece(&mut self) -> Bytes {
+        let data = match &mut self.inflow {
+            _ if !self.rewritten.is_empty() => self.rewritten.clone(),
+            Some(Inflow::Http2(frames)) => frames.piece().clone(),
+            _ => Bytes::copy_from_slice(self.piece()),
+        };
+        self.consume(data.len());
+        data
+    }
+
+    /// How many bytes are left, where that is known.
+    pub(super) fn left(&self) -> Option<u64> {
+        match &self.inflow {
+            _ if self.links.is_some() || !self.rewritten.is_empty() => None,
+            Some(inflow) => inflow.left(),
+            None => Some(0),
+        }
     }
 }
 
@@ -139,6 +205,14 @@ impl Drop for RelayedBody {
             record.broke_off("the client went away");
         }
     }
+}
+
+/// The body of a reply that hyper sends.
+pub(super) enum ReplyBody {
+    /// Ours.
+    Own(Bytes),
+    /// The upstream's. Boxed: a reply without one should be small.
+    Relayed(Box<RelayedBody>),
 }
 
 impl Body for ReplyBody {
@@ -154,73 +228,40 @@ impl Body for ReplyBody {
             Self::Own(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Relayed(body) => body,
         };
-        let polled = ready!(body.poll_data(cx));
-        match &polled {
-            None => body.finish(),
-            Some(Err(error)) => body.fail(error),
-            Some(Ok(_)) if body.incoming.is_end_stream() => body.finish(),
-            Some(Ok(_)) => {}
+        match ready!(body.poll_piece(Form::Data, cx)) {
+            Some(Ok(())) => {
+                let data = body.take_piece();
+                if body.is_complete() {
+                    body.finish();
+                }
+                Poll::Ready(Some(Ok(Frame::data(data))))
+            }
+            Some(Err(error)) => {
+                body.fail(&error.to_string());
+                Poll::Ready(Some(Err(error)))
+            }
+            None => {
+                let trailers = body.trailers();
+                body.finish();
+                Poll::Ready(trailers.map(|trailers| Ok(Frame::trailers(trailers))))
+            }
         }
-        Poll::Ready(polled)
     }
 
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(bytes) => bytes.is_empty(),
-            Self::Relayed(body) => body.incoming.is_end_stream(),
+            Self::Relayed(body) => body.is_complete(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Relayed(body) if body.links.is_some() => SizeHint::default(),
-            Self::Relayed(body) => body.incoming.size_hint(),
+            Self::Relayed(body) => match body.left() {
+                Some(left) => SizeHint::with_exact(left),
+                None => SizeHint::default(),
+            },
         }
-    }
-}
-
-/// Fires after [`IDLE`] of silence. Nothing is armed while data flows: a piece costs a clock reading.
-#[derive(Default)]
-struct IdleTimer {
-    last: Option<Instant>,
-    sleep: Option<Pin<Box<Sleep>>>,
-}
-
-impl IdleTimer {
-    fn touch(&mut self) {
-        self.last = Some(Instant::now());
-    }
-
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let deadline = *self.last.get_or_insert_with(Instant::now) + IDLE;
-        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-        loop {
-            ready!(sleep.as_mut().poll(cx));
-            if sleep.deadline() >= deadline {
-                return Poll::Ready(());
-            }
-            // It was set before the last piece came.
-            sleep.as_mut().reset(deadline);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use pretty_assertions::assert_eq;
-    use std::future::poll_fn;
-
-    #[tokio::test(start_paused = true)]
-    async fn silence_counts_from_the_last_piece() {
-        let start = Instant::now();
-        let mut timer = IdleTimer::default();
-        timer.touch();
-        let early = tokio::time::timeout(IDLE / 2, poll_fn(|cx| timer.poll(cx))).await;
-        assert!(early.is_err());
-        timer.touch();
-        poll_fn(|cx| timer.poll(cx)).await;
-        assert_eq!(start.elapsed().as_secs(), (IDLE + IDLE / 2).as_secs());
     }
 }

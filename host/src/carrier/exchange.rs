@@ -1,107 +1,105 @@
-//! One request, from its head to the head of its response: the stages in their order.
+//! One request, from its head to the head of its response: the stages in their order, whatever carries it.
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use http::header::{CONNECTION, CONTENT_TYPE, UPGRADE};
-use http::{HeaderName, HeaderValue, Request, Response};
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
+use ccproxy_h1::{ResponseFraming, framing};
+use http_body::Body as _;
 
-use super::body::{RelayedBody, ReplyBody};
+use super::call::may_be_kept;
+use super::frames::Frames;
 use super::head;
+use super::inflow::Inflow;
 use super::observe::Record;
-use super::pool::Lease;
+use super::own::{self, BufferedReply};
 use super::send::{Answer, Sending};
 use super::source::Source;
 use super::worker::Worker;
-use super::{own, tunnel};
 use crate::credential::{Acquire, Cell, Prepared, Reason};
-use crate::message::{ResponseHead, Via};
+use crate::message::{Field, RequestHead, ResponseHead};
 use crate::model::UnixMillis;
-use crate::proxy::{Decision, subject};
+use crate::proxy::{Decision, RequestPlan};
 use crate::refusal::Refusal;
-use crate::respond::{JsonLinks, REQUEST_ID_FIELD, Rejection, ResponsePlan, problem, rejection, relay};
+use crate::respond::{JsonLinks, Rejection, Relay, ResponsePlan, rejection, relay};
 use crate::route::Route;
-use crate::upstream::connect::Protocol;
 
 /// The longest a request waits for a credential (interface, section 7).
 const CREDENTIAL_WAIT: Duration = Duration::from_secs(30);
 
-/// Answers a request.
-pub(super) async fn exchange(
-    worker: Rc<Worker>,
-    via: Rc<Via>,
-    request: Request<Incoming>,
-) -> Response<ReplyBody> {
-    let id = worker.ids.next();
-    let (mut parts, body) = request.into_parts();
-    let upgrade = parts.extensions.remove::<OnUpgrade>();
-    let started = Instant::now();
-    let target = head::target(&parts);
-    let fields = head::fields(&parts.headers);
-    let view = head::view(&parts, &target, &fields);
-    let (decision, access_log) = {
-        let rules = worker.shared.rules.load();
-        (rules.decide(&view, &via), rules.access_log)
-    };
-    let mut record = Record::new(worker.clone(), id, parts.method.clone(), started, access_log);
-    let answered = match decision {
+/// What a request comes to.
+#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every request")]
+pub(super) enum Outcome<'a> {
+    /// The upstream answered.
+    Relay(Answered<'a>),
+    /// We did.
+    Own(BufferedReply),
+}
+
+/// An upstream's answer and what the decisions on it need.
+pub(super) struct Answered<'a> {
+    plan: RequestPlan<'a>,
+    answer: Answer,
+    credential: Arc<Prepared>,
+}
+
+/// The head of a response on its way to the client.
+pub(super) struct Passing<'a> {
+    pub(super) status: u16,
+    /// The reason phrase.
+    pub(super) reason: &'a [u8],
+    pub(super) fields: &'a [Field<'a>],
+    /// Which of the fields pass, and what is added. `Content-Length` is not among them if `framing` says it.
+    pub(super) relay: Relay,
+    /// How the body ends; [`ResponseFraming::UntilClose`] if only its end will tell.
+    pub(super) framing: ResponseFraming,
+    /// Whether links in the body are rewritten: its length is not known then.
+    pub(super) rewritten: bool,
+    /// Whether both connections become a tunnel behind it.
+    pub(super) is_tunnel: bool,
+}
+
+/// What follows that head.
+pub(super) struct Rest {
+    pub(super) inflow: Inflow,
+    pub(super) links: Option<JsonLinks>,
+    pub(super) is_tunnel: bool,
+}
+
+/// Carries a decision out, as far as the head of the answer.
+pub(super) async fn exchange<'a>(
+    worker: &Rc<Worker>,
+    head: &RequestHead<'a>,
+    decision: Decision<'a>,
+    body: &Source,
+    record: &mut Record,
+) -> Result<Outcome<'a>, (Refusal, Option<Arc<Route>>)> {
+    match decision {
         Decision::Forward(plan) if worker.is_draining() => Err((Refusal::Draining, Some(plan.route.clone()))),
         Decision::Forward(plan) => {
             record.admitted(&plan);
-            let source = Source::new(body, parts.version == http::Version::HTTP_2);
-            record.carries(&source);
-            let sending =
-                Sending { pool: &worker.pool, plan: &plan, parts: &parts, fields: &fields, body: &source };
-            let forwarded = Forwarding { worker: &worker, sending, upgrade }.run(&mut record).await;
-            forwarded.map_err(|refusal| (refusal, Some(plan.route.clone())))
+            record.carries(body);
+            let sending = Sending { pool: &worker.pool, plan: &plan, head, body };
+            match (Forwarding { worker, sending }).run(record).await {
+                Ok((answer, credential)) => Ok(Outcome::Relay(Answered { plan, answer, credential })),
+                Err(refusal) => Err((refusal, Some(plan.route.clone()))),
+            }
         }
         Decision::Own(own) => {
-            own::answer(&worker, &view, own, body).await.map(Finished::Own).map_err(|refusal| (refusal, None))
+            own::answer(worker, head, own, body).await.map(Outcome::Own).map_err(|refusal| (refusal, None))
         }
         Decision::Refuse(refusal, route) => Err((refusal, route)),
-    };
-    let mut response = match answered {
-        Ok(Finished::Relay(relayed)) => relayed.into_response(record),
-        Ok(Finished::Own(response)) => {
-            record.answered(response.status().as_u16());
-            response
-        }
-        Err((refusal, route)) => {
-            let ends = refusal.ends_connection() && parts.version < http::Version::HTTP_2;
-            let mut response = refuse(record, &id.text(), refusal, route);
-            if ends {
-                response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            }
-            response
-        }
-    };
-    response.headers_mut().insert(HeaderName::from_static(REQUEST_ID_FIELD), id.value());
-    response
-}
-
-fn refuse(record: Record, id: &str, refusal: Refusal, route: Option<Arc<Route>>) -> Response<ReplyBody> {
-    let reply = problem(&refusal, subject(route.as_deref()), id);
-    record.refused(reply.status, reply.error.unwrap_or_default(), route);
-    head::own(reply, ReplyBody::Own)
-}
-
-enum Finished {
-    Relay(Box<Relayed>),
-    Own(Response<ReplyBody>),
+    }
 }
 
 /// A request on its way.
 struct Forwarding<'a> {
     worker: &'a Rc<Worker>,
     sending: Sending<'a>,
-    upgrade: Option<OnUpgrade>,
 }
 
 impl Forwarding<'_> {
-    async fn run(self, record: &mut Record) -> Result<Finished, Refusal> {
+    async fn run(self, record: &mut Record) -> Result<(Answer, Arc<Prepared>), Refusal> {
         let cell = &self.sending.plan.to.cell;
         let mut credential = self.credential(cell).await?;
         record.prepared(self.sending.plan);
@@ -116,7 +114,7 @@ impl Forwarding<'_> {
             answer = self.sending.send(&credential, record).await?;
         }
         self.sending.body.forget();
-        self.respond(answer, &credential, record)
+        Ok((answer, credential))
     }
 
     /// The credential to attach: normally one atomic load.
@@ -143,52 +141,6 @@ impl Forwarding<'_> {
         let renewed = acquired(&*shared.acquire, cell, reason).await.ok()?;
         (renewed.generation != rejected.generation).then_some(renewed)
     }
-
-    fn respond(
-        self,
-        answer: Answer,
-        credential: &Prepared,
-        record: &mut Record,
-    ) -> Result<Finished, Refusal> {
-        let (mut head, body) = answer.response.into_parts();
-        record.received(head.status.as_u16());
-        let plan = self.sending.plan;
-        let decision = {
-            let fields = head::fields(&head.headers);
-            let view = ResponseHead { status: head.status.as_u16(), fields: &fields };
-            relay(&view, &plan.client(), &plan.to.base, &plan.route.policy, credential)
-        };
-        let (relay, is_tunnel) = match decision {
-            ResponsePlan::Relay(relay) => (relay, false),
-            ResponsePlan::Tunnel(relay) => (relay, true),
-            ResponsePlan::Fail(refusal) => {
-                record.upstream_failed(&refusal, "the response head is not one");
-                return Err(refusal);
-            }
-        };
-        let both_http2 =
-            answer.protocol == Protocol::Http2 && self.sending.parts.version == http::Version::HTTP_2;
-        let upgrades = match is_tunnel {
-            true => Some((
-                self.upgrade.ok_or(Refusal::Internal)?,
-                head.extensions.remove::<OnUpgrade>().ok_or(Refusal::UpstreamProtocol)?,
-            )),
-            false => None,
-        };
-        let links =
-            relay.json_links.then(|| JsonLinks::new(&plan.client(), &plan.to.base, &plan.route.policy));
-        let mut relayed = Response::new(());
-        *relayed.status_mut() = head.status;
-        *relayed.headers_mut() = head::relayed(&head.headers, relay);
-        Ok(Finished::Relay(Box::new(Relayed {
-            head: relayed,
-            body,
-            lease: answer.lease,
-            links,
-            pass_trailers: both_http2,
-            upgrades,
-        })))
-    }
 }
 
 /// The slow path of the credential stage, with an end. The refresh itself goes on.
@@ -200,42 +152,108 @@ async fn acquired(acquire: &dyn Acquire, cell: &Arc<Cell>, reason: Reason) -> Re
 }
 
 fn rejected(answer: &Answer, credential: &Prepared, is_replay: bool) -> bool {
-    let status = answer.response.status().as_u16();
-    rejection(status, credential, is_replay, UnixMillis::now()) == Rejection::Renew
+    rejection(answer.status(), credential, is_replay, UnixMillis::now()) == Rejection::Renew
 }
 
-/// An upstream response that passed [`relay`], not yet on its way to the client.
-struct Relayed {
-    head: Response<()>,
-    body: Incoming,
-    lease: Lease,
-    links: Option<JsonLinks>,
-    pass_trailers: bool,
-    upgrades: Option<(OnUpgrade, OnUpgrade)>,
-}
+impl Answered<'_> {
+    /// The route it came by.
+    pub(super) fn route(&self) -> Arc<Route> {
+        self.plan.route.clone()
+    }
 
-impl Relayed {
-    fn into_response(self, mut record: Record) -> Response<ReplyBody> {
-        let mut response = self.head.map(|()| ReplyBody::Own(Default::default()));
-        let Some((client, upstream)) = self.upgrades else {
-            if is_event_stream(&response) {
-                record.stream_started();
+    /// Decides on the response. `write` is given its head, once, if it passes.
+    pub(super) fn relay(
+        self,
+        method: &[u8],
+        record: &mut Record,
+        write: impl FnOnce(Passing<'_>),
+    ) -> Result<Rest, Refusal> {
+        let Self { plan, answer, credential } = self;
+        match answer {
+            Answer::Http1 { mut call, slot, status, head_end } => {
+                let (framing, kept, (links, is_tunnel)) = {
+                    let head = call.head(head_end).map_err(|error| broken(&plan, record, &error))?;
+                    let framing = framing::of_response(method, head.version, status, &head.fields)
+                        .map_err(|error| broken(&plan, record, &error))?;
+                    record.received(status);
+                    let said = (status, head.reason, head.fields.as_slice());
+                    let decide = Decide { plan: &plan, credential: &credential, record };
+                    (framing, may_be_kept(&head), decide.pass(said, framing, write)?)
+                };
+                call.begin_body(head_end, framing, kept);
+                Ok(Rest { inflow: Inflow::Http1(call, slot), links, is_tunnel })
             }
-            let body = RelayedBody::new(self.body, self.lease, record, self.pass_trailers, self.links);
-            *response.body_mut() = ReplyBody::Relayed(Box::new(body));
-            return response;
-        };
-        record.tunnels();
-        tunnel::spawn(client, upstream, record);
-        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        response.headers_mut().insert(UPGRADE, HeaderValue::from_static("websocket"));
-        response
+            Answer::Http2(response) => {
+                let (head, incoming) = response.into_parts();
+                let status = head.status.as_u16();
+                record.received(status);
+                let fields = head::fields(&head.headers);
+                let framing = match incoming.size_hint().exact() {
+                    _ if method == b"HEAD" || matches!(status, 204 | 304) => ResponseFraming::None,
+                    Some(length) => ResponseFraming::Length(length),
+                    None => ResponseFraming::UntilClose,
+                };
+                let said = (status, head.status.canonical_reason().unwrap_or_default().as_bytes(), &*fields);
+                let (links, is_tunnel) =
+                    Decide { plan: &plan, credential: &credential, record }.pass(said, framing, write)?;
+                let inflow = Inflow::Http2(Frames::new(incoming));
+                Ok(Rest { inflow, links, is_tunnel })
+            }
+        }
     }
 }
 
-fn is_event_stream<B>(response: &Response<B>) -> bool {
-    let media = response.headers().get(CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
-    media.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+/// The upstream said what is no HTTP.
+fn broken(plan: &RequestPlan<'_>, record: &Record, reason: &dyn std::fmt::Display) -> Refusal {
+    tracing::debug!(route = %plan.route.name, %reason, "the upstream broke the protocol");
+    record.upstream_failed(&Refusal::UpstreamProtocol, &reason.to_string());
+    Refusal::UpstreamProtocol
+}
+
+/// What a decision on a response is made from.
+struct Decide<'a> {
+    plan: &'a RequestPlan<'a>,
+    credential: &'a Prepared,
+    record: &'a Record,
+}
+
+impl Decide<'_> {
+    fn pass(
+        &self,
+        (status, reason, fields): (u16, &[u8], &[Field<'_>]),
+        framing: ResponseFraming,
+        write: impl FnOnce(Passing<'_>),
+    ) -> Result<(Option<JsonLinks>, bool), Refusal> {
+        let plan = self.plan;
+        let view = ResponseHead { status, fields };
+        let decision = relay(&view, &plan.client(), &plan.to.base, &plan.route.policy, self.credential);
+        let (mut relay, is_tunnel) = match decision {
+            ResponsePlan::Relay(relay) => (relay, false),
+            ResponsePlan::Tunnel(relay) => (relay, true),
+            ResponsePlan::Fail(refusal) => {
+                self.record.upstream_failed(&refusal, "the response head is not one");
+                return Err(refusal);
+            }
+        };
+        // Where there is a body, its length is what the framing says; a 204 has none to speak of.
+        if framing != ResponseFraming::None || status == 204 {
+            let lengths = fields.iter().enumerate().filter(|(_, field)| field.is("content-length"));
+            lengths.for_each(|(index, _)| relay.fields.remove(index));
+        }
+        let rewritten = relay.json_links;
+        let links = rewritten.then(|| JsonLinks::new(&plan.client(), &plan.to.base, &plan.route.policy));
+        write(Passing { status, reason, fields, relay, framing, rewritten, is_tunnel });
+        Ok((links, is_tunnel))
+    }
+}
+
+/// Whether a response is a stream of events.
+pub(super) fn is_event_stream(passing: &Passing<'_>) -> bool {
+    let is_events = |field: &Field<'_>| {
+        field.is("content-type")
+            && field.value.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
+    };
+    passing.fields.iter().any(is_events)
 }
 
 #[cfg(test)]

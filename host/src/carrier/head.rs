@@ -1,20 +1,21 @@
-//! hyper's heads as the views that decisions read, and plans back into hyper's heads.
+//! Heads as the views that decisions read, and plans back into heads: bytes for HTTP/1.1, hyper's types for HTTP/2.
 
 use std::borrow::Cow;
 
 use bytes::Bytes;
-use http::header::HOST;
+use ccproxy_h1::write;
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
 use smallvec::SmallVec;
 
+use super::own::BufferedReply;
+use super::request_id::RequestId;
 use crate::credential::Prepared;
-use crate::message::{Field, FieldSet, RequestHead, Version, is_client_credential, is_connection_specific};
+use crate::message::{Field, RequestHead, Version, is_client_credential, is_connection_specific};
 use crate::refusal::Refusal;
-use crate::respond::{Relay, Reply};
+use crate::respond::{REQUEST_ID_FIELD, Relay};
 use crate::route::Destination;
 use crate::upstream::Outgoing;
-use crate::upstream::connect::Protocol;
 
 /// The fields of a head, in the order in which [`HeaderMap`] yields them: an index in a plan counts that way.
 pub(crate) type Fields<'a> = SmallVec<[Field<'a>; 32]>;
@@ -28,7 +29,7 @@ pub(crate) fn fields(headers: &HeaderMap) -> Fields<'_> {
     headers.iter().map(view).collect()
 }
 
-/// The request target as a head shows it. hyper has parsed it; of an absolute-form target the text is
+/// The request target as a head shows it that hyper has read: a `:path`, or on the admin API's port a target. Of an absolute-form target the text is
 /// put together again.
 pub(crate) fn target(parts: &request::Parts) -> Cow<'_, [u8]> {
     let uri = &parts.uri;
@@ -39,7 +40,7 @@ pub(crate) fn target(parts: &request::Parts) -> Cow<'_, [u8]> {
     }
 }
 
-/// The view of a request head.
+/// The view of a head that hyper has read.
 pub(crate) fn view<'a>(
     parts: &'a request::Parts,
     target: &'a [u8],
@@ -60,63 +61,67 @@ pub(crate) fn view<'a>(
     }
 }
 
-/// The upstream request's head: the surviving client fields, ours, the credential's last.
-pub(super) fn upstream_request<B>(
-    method: &Method,
-    client: &HeaderMap,
-    outgoing: Outgoing,
-    to: &Destination,
-    credential: &Prepared,
-    hop: Hop,
-    body: B,
-) -> Result<http::Request<B>, Refusal> {
-    let malformed = |_| Refusal::Malformed("the request target is not a path");
-    let path = PathAndQuery::from_maybe_shared(Bytes::from(outgoing.target)).map_err(malformed)?;
-    let mut headers = HeaderMap::with_capacity(client.len() + credential.fields.len() + 3);
-    let uri = match hop.protocol {
-        Protocol::Http1 => {
-            headers.insert(HOST, to.host.clone());
-            Uri::from(path)
-        }
-        Protocol::Http2 => absolute(to, path)?,
-    };
-    copy(client, outgoing.fields, &mut headers);
-    match hop.protocol {
-        Protocol::Http1 if hop.websocket => {
-            headers.insert(http::header::CONNECTION, HeaderValue::from_static("Upgrade"));
-            headers.insert(http::header::UPGRADE, HeaderValue::from_static("websocket"));
-        }
-        // The one TE that HTTP/2 knows (RFC 9113 section 8.2.2); gRPC servers insist on it.
-        Protocol::Http2 if hop.te_trailers => {
-            headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
-        }
-        Protocol::Http1 | Protocol::Http2 => {}
-    }
-    if hop.uncompressed {
-        headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
-    }
-    for (name, value) in &credential.fields {
-        headers.insert(name.clone(), value.clone());
-    }
-    let mut request = http::Request::new(body);
-    *request.method_mut() = method.clone();
-    *request.uri_mut() = uri;
-    *request.headers_mut() = headers;
-    *request.version_mut() = match hop.protocol {
-        Protocol::Http1 => http::Version::HTTP_11,
-        Protocol::Http2 => http::Version::HTTP_2,
-    };
-    Ok(request)
-}
-
-/// What the next hop is spoken to with.
-#[derive(Clone, Copy)]
-pub(super) struct Hop {
-    pub(super) protocol: Protocol,
+/// What an upstream request is made of: the surviving client fields, ours, the credential's last.
+pub(super) struct UpstreamRequest<'a> {
+    pub(super) head: &'a RequestHead<'a>,
+    pub(super) outgoing: Outgoing,
+    pub(super) to: &'a Destination,
+    pub(super) credential: &'a Prepared,
     pub(super) websocket: bool,
     pub(super) te_trailers: bool,
     /// Whether the response must come without a content coding.
     pub(super) uncompressed: bool,
+}
+
+impl UpstreamRequest<'_> {
+    /// For HTTP/1.1, but for what frames the body and the end.
+    pub(super) fn write(&self, out: &mut Vec<u8>) {
+        write::request_line(out, self.head.method, &self.outgoing.target);
+        write::field(out, b"host", self.to.host.as_bytes());
+        for (_, field) in self.outgoing.fields.of(self.head.fields) {
+            write::field(out, field.name, field.value);
+        }
+        if self.websocket {
+            write::field(out, b"connection", b"Upgrade");
+            write::field(out, b"upgrade", b"websocket");
+        }
+        if self.uncompressed {
+            write::field(out, b"accept-encoding", b"identity");
+        }
+        for (name, value) in &self.credential.fields {
+            write::field(out, name.as_str().as_bytes(), value.as_bytes());
+        }
+    }
+
+    /// For HTTP/2.
+    pub(super) fn build<B>(self, body: B) -> Result<http::Request<B>, Refusal> {
+        let malformed = Refusal::Malformed("the request is none in HTTP/2");
+        let path = PathAndQuery::try_from(self.outgoing.target.as_slice());
+        let path = path.map_err(|_| Refusal::Malformed("the request target is not a path"))?;
+        let mut headers = HeaderMap::with_capacity(self.head.fields.len() + self.credential.fields.len() + 2);
+        for (_, field) in self.outgoing.fields.of(self.head.fields) {
+            match (HeaderName::from_bytes(field.name), HeaderValue::from_bytes(field.value)) {
+                (Ok(name), Ok(value)) => drop(headers.append(name, value)),
+                _ => return Err(malformed),
+            }
+        }
+        // The one TE that HTTP/2 knows (RFC 9113 section 8.2.2); gRPC servers insist on it.
+        if self.te_trailers {
+            headers.insert(http::header::TE, HeaderValue::from_static("trailers"));
+        }
+        if self.uncompressed {
+            headers.insert(http::header::ACCEPT_ENCODING, HeaderValue::from_static("identity"));
+        }
+        for (name, value) in &self.credential.fields {
+            headers.insert(name.clone(), value.clone());
+        }
+        let mut request = http::Request::new(body);
+        *request.method_mut() = Method::from_bytes(self.head.method).map_err(|_| malformed)?;
+        *request.uri_mut() = absolute(self.to, path)?;
+        *request.headers_mut() = headers;
+        *request.version_mut() = http::Version::HTTP_2;
+        Ok(request)
+    }
 }
 
 /// HTTP/2 carries scheme and authority in the request; both come from configuration.
@@ -131,19 +136,122 @@ fn absolute(to: &Destination, path: PathAndQuery) -> Result<Uri, Refusal> {
     Uri::from_parts(parts).map_err(|_| Refusal::Internal)
 }
 
-/// The fields of a relayed response.
-pub(super) fn relayed(upstream: &HeaderMap, plan: Relay) -> HeaderMap {
-    let mut headers = HeaderMap::with_capacity(upstream.len() + plan.added.len() + 1);
-    copy(upstream, plan.fields, &mut headers);
-    add(plan.added, &mut headers);
+/// How much follows a head that we write for HTTP/1.1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Follows {
+    /// As the fields say that are relayed, or nothing.
+    AsSaid,
+    /// So many bytes.
+    Length(u64),
+    /// Chunks.
+    Chunks,
+    /// Whatever comes until the connection ends.
+    UntilClose,
+}
+
+/// What a response says of its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Persistence {
+    /// Nothing: it stays.
+    Stays,
+    /// It stays, which this client has to be told (HTTP/1.0).
+    KeepAlive,
+    /// It ends with this response.
+    Close,
+    /// It becomes a WebSocket.
+    Upgrade,
+}
+
+/// Writes the head of a relayed response.
+pub(super) fn write_relayed(
+    out: &mut Vec<u8>,
+    (status, reason): (u16, &[u8]),
+    fields: &[Field<'_>],
+    plan: &Relay,
+    ending: (RequestId, Follows, Persistence),
+) {
+    write::status_line(out, status, reason);
+    for (_, field) in plan.fields.of(fields) {
+        write::field(out, field.name, field.value);
+    }
+    for (name, value) in &plan.added {
+        // What we write is made of values that were field values before.
+        write::checked_field(out, name.as_bytes(), value);
+    }
+    end(out, ending);
+}
+
+/// Writes a reply of ours: head and body.
+pub(super) fn write_own(
+    out: &mut Vec<u8>,
+    reply: &BufferedReply,
+    is_head: bool,
+    id: RequestId,
+    persistence: Persistence,
+) {
+    let reason = StatusCode::from_u16(reply.status).ok().and_then(|status| status.canonical_reason());
+    write::status_line(out, reply.status, reason.unwrap_or_default().as_bytes());
+    write::field(out, b"date", httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
+    for (name, value) in &reply.fields {
+        write::checked_field(out, name.as_bytes(), value);
+    }
+    let follows = match reply.status {
+        204 | 304 => Follows::AsSaid,
+        _ => Follows::Length(reply.body.len() as u64),
+    };
+    end(out, (id, follows, persistence));
+    if !is_head && follows != Follows::AsSaid {
+        out.extend_from_slice(&reply.body);
+    }
+}
+
+fn end(out: &mut Vec<u8>, (id, follows, persistence): (RequestId, Follows, Persistence)) {
+    write::field(out, REQUEST_ID_FIELD.as_bytes(), &id.digits());
+    match follows {
+        Follows::AsSaid | Follows::UntilClose => {}
+        Follows::Length(length) => write::content_length(out, length),
+        Follows::Chunks => write::field(out, b"transfer-encoding", b"chunked"),
+    }
+    match persistence {
+        Persistence::Stays => {}
+        Persistence::KeepAlive => write::field(out, b"connection", b"keep-alive"),
+        Persistence::Close => write::field(out, b"connection", b"close"),
+        Persistence::Upgrade => {
+            write::field(out, b"connection", b"Upgrade");
+            write::field(out, b"upgrade", b"websocket");
+        }
+    }
+    write::end(out);
+}
+
+/// The fields of a relayed response for HTTP/2.
+pub(super) fn relayed(fields: &[Field<'_>], plan: Relay) -> HeaderMap {
+    let mut headers = HeaderMap::with_capacity(fields.len() + plan.added.len() + 1);
+    for (_, field) in plan.fields.of(fields) {
+        if let (Ok(name), Ok(value)) =
+            (HeaderName::from_bytes(field.name), HeaderValue::from_bytes(field.value))
+        {
+            headers.append(name, value);
+        }
+    }
+    for (name, value) in plan.added {
+        // What we write is made of values that were field values before, or of our own words.
+        if let Ok(value) = HeaderValue::try_from(value) {
+            headers.append(HeaderName::from_static(name), value);
+        }
+    }
     headers
 }
 
-/// The head of a reply of ours.
-pub(super) fn own<B>(reply: Reply, body: impl FnOnce(Bytes) -> B) -> http::Response<B> {
+/// A reply of ours for HTTP/2.
+pub(super) fn own<B>(reply: BufferedReply, body: impl FnOnce(Bytes) -> B) -> http::Response<B> {
     let mut response = http::Response::new(body(reply.body));
     *response.status_mut() = StatusCode::from_u16(reply.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    add(reply.fields, response.headers_mut());
+    for (name, value) in reply.fields {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            response.headers_mut().append(name, value);
+        }
+    }
     response
 }
 
@@ -155,21 +263,4 @@ pub(super) fn clean_trailers(trailers: HeaderMap) -> HeaderMap {
     };
     let pairs = trailers.iter().filter(|(name, _)| !gone(name));
     pairs.map(|(name, value)| (name.clone(), value.clone())).collect()
-}
-
-fn copy(from: &HeaderMap, chosen: FieldSet, to: &mut HeaderMap) {
-    for (index, (name, value)) in from.iter().enumerate() {
-        if chosen.contains(index) {
-            to.append(name.clone(), value.clone());
-        }
-    }
-}
-
-fn add(fields: Vec<(&'static str, Vec<u8>)>, to: &mut HeaderMap) {
-    for (name, value) in fields {
-        // What we write is made of values that were field values before, or of our own words.
-        if let Ok(value) = HeaderValue::from_maybe_shared(Bytes::from(value)) {
-            to.append(HeaderName::from_static(name), value);
-        }
-    }
 }

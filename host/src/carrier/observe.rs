@@ -70,11 +70,6 @@ impl Record {
         }
     }
 
-    /// The worker it runs on.
-    pub(super) fn worker(&self) -> &Rc<Worker> {
-        &self.worker
-    }
-
     /// The request was admitted to a route.
     pub(super) fn admitted(&mut self, plan: &RequestPlan<'_>) {
         self.route = Some(plan.route.clone());

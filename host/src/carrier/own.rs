@@ -1,19 +1,16 @@
 //! Requests that end here: probes, the index, and what others answer on our own paths.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 
 use bytes::Bytes;
-use http::Response;
-use http_body_util::{BodyExt as _, LengthLimitError, Limited};
-use hyper::body::Incoming;
 
-use super::body::ReplyBody;
-use super::head;
+use super::serve::CLIENT_IDLE;
+use super::source::Source;
 use super::worker::Worker;
 use crate::fault::Fault;
-use crate::message::RequestHead;
+use crate::message::{RequestHead, is_connection_specific};
 use crate::proxy::Own;
 use crate::refusal::Refusal;
 use crate::respond::{self, ERROR_FIELD, REQUEST_ID_FIELD, Reply};
@@ -47,7 +44,7 @@ pub struct BufferedRequest {
     pub body: Bytes,
 }
 
-/// The answer to it.
+/// The answer to it, and any other that is given here.
 pub struct BufferedReply {
     /// The status code.
     pub status: u16,
@@ -57,13 +54,20 @@ pub struct BufferedReply {
     pub body: Bytes,
 }
 
+impl From<Reply> for BufferedReply {
+    fn from(reply: Reply) -> Self {
+        let fields = reply.fields.into_iter().map(|(name, value)| (name.to_owned(), value));
+        Self { status: reply.status, fields: fields.collect(), body: reply.body }
+    }
+}
+
 /// Answers a request that never goes upstream.
 pub(super) async fn answer(
     worker: &Rc<Worker>,
     head: &RequestHead<'_>,
     own: Own<'_>,
-    body: Incoming,
-) -> Result<Response<ReplyBody>, Refusal> {
+    body: &Source,
+) -> Result<BufferedReply, Refusal> {
     let reply = match own {
         Own::Preflight(preflight) => respond::preflight(&preflight),
         Own::MissingSlash(location) => respond::missing_slash(location),
@@ -73,10 +77,10 @@ pub(super) async fn answer(
                     let rules = worker.shared.rules.load();
                     let routes = rules.routes.routes().filter(|route| admitted.may_use(&route.name));
                     let routes: Vec<_> = routes.collect();
-                    return Ok(ours(respond::index(head, admitted.authority, &routes)));
+                    return Ok(respond::index(head, admitted.authority, &routes).into());
                 }
-                OwnPath::Live => return Ok(ours(respond::live())),
-                OwnPath::Ready => return Ok(ours(respond::ready(!worker.is_draining()))),
+                OwnPath::Live => return Ok(respond::live().into()),
+                OwnPath::Ready => return Ok(respond::ready(!worker.is_draining()).into()),
                 OwnPath::Callback => (None, b"".as_slice()),
                 OwnPath::Plugin { id, rest } => (Some(id.to_owned()), rest),
             };
@@ -95,30 +99,38 @@ pub(super) async fn answer(
             return delegate(worker, request).await;
         }
     };
-    Ok(ours(reply))
+    Ok(reply.into())
 }
 
-async fn delegate(worker: &Worker, request: BufferedRequest) -> Result<Response<ReplyBody>, Refusal> {
+async fn delegate(worker: &Worker, request: BufferedRequest) -> Result<BufferedReply, Refusal> {
     let nothing_here = || Refusal::NoSuchRoute { hint: "nothing answers at this path".into() };
     let own = worker.shared.own.as_ref().ok_or_else(nothing_here)?;
     let reply = own.answer(request).await.map_err(Refusal::Credential)?.ok_or_else(nothing_here)?;
-    let mut response = Response::builder().status(reply.status);
-    // Those two are ours to say.
-    let ours = |name: &str| name == ERROR_FIELD || name == REQUEST_ID_FIELD;
-    for (name, value) in reply.fields.into_iter().filter(|(name, _)| !ours(name)) {
-        response = response.header(name, value);
-    }
-    response.body(ReplyBody::Own(reply.body)).map_err(|_| Refusal::Internal)
+    // Those two are ours to say, and how the body is framed is its carrier's.
+    let ours =
+        |name: &str| name.eq_ignore_ascii_case(ERROR_FIELD) || name.eq_ignore_ascii_case(REQUEST_ID_FIELD);
+    let passes = |(name, _): &(String, Vec<u8>)| !ours(name) && !is_connection_specific(name.as_bytes());
+    let BufferedReply { status, fields, body } = reply;
+    Ok(BufferedReply { status, fields: fields.into_iter().filter(passes).collect(), body })
 }
 
-fn ours(reply: Reply) -> Response<ReplyBody> {
-    head::own(reply, ReplyBody::Own)
-}
-
-async fn collect(body: Incoming) -> Result<Bytes, Refusal> {
-    match Limited::new(body, BODY_LIMIT).collect().await {
-        Ok(body) => Ok(body.to_bytes()),
-        Err(error) if error.is::<LengthLimitError>() => Err(Refusal::BodyTooLarge),
-        Err(_) => Err(Refusal::Malformed("the body broke off")),
+async fn collect(body: &Source) -> Result<Bytes, Refusal> {
+    let mut attempt = body.attempt();
+    let mut whole = Vec::new();
+    loop {
+        match tokio::time::timeout(CLIENT_IDLE, poll_fn(|cx| attempt.poll_piece(cx))).await {
+            Ok(None) => return Ok(whole.into()),
+            Ok(Some(Err(_))) => return Err(Refusal::Malformed("the body broke off")),
+            Ok(Some(Ok(()))) => {}
+            Err(_) => return Err(Refusal::RequestTimeout),
+        }
+        let count = attempt.with_piece(|piece| {
+            whole.extend_from_slice(piece);
+            piece.len()
+        });
+        attempt.consume(count);
+        if whole.len() > BODY_LIMIT {
+            return Err(Refusal::BodyTooLarge);
+        }
     }
 }

@@ -6,22 +6,22 @@ use std::future::Future;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
-use hyper::client::conn::{http1, http2};
+use ccproxy_h1::Buffers;
+use hyper::client::conn::http2;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::hearing::Hearing;
-use super::source::{Attempt, Source};
+use super::source::Attempt;
+use super::wire::Wire;
 use crate::route::Destination;
 use crate::upstream::connect::{ConnectError, Connection, Offer, Protocol};
 use crate::upstream::{Origin, Scheme};
 
 /// Idle HTTP/1.1 connections kept for one upstream by one worker.
-const MAX_IDLE: usize = 64;
+const MAX_IDLE: usize = 256;
 /// Shorter than the 60 s after which common load balancers hang up.
 const IDLE_EXPIRY: Duration = Duration::from_secs(45);
-/// An upstream's head: more fields than a request may have, since nobody types them (security U7).
-const MAX_UPSTREAM_FIELDS: usize = 128;
+/// An upstream's head (security U7).
 const MAX_UPSTREAM_HEAD: usize = 64 * 1024;
 
 /// Where connections to one upstream wait. Never mixed: scheme, host, port and connector are the key,
@@ -33,7 +33,7 @@ pub(super) struct Slot {
 }
 
 struct Idle {
-    sender: http1::SendRequest<Attempt>,
+    wire: Wire,
     since: Instant,
 }
 
@@ -43,14 +43,14 @@ struct Shared2 {
 }
 
 /// All slots of a worker.
-#[derive(Default)]
 pub(super) struct Pool {
     slots: RefCell<HashMap<u64, HashMap<Origin, Rc<Slot>>>>,
+    buffers: Rc<Buffers>,
 }
 
 /// A way to send one request.
 pub(super) enum Sender {
-    Http1(http1::SendRequest<Attempt>),
+    Http1(Wire),
     Http2(http2::SendRequest<Attempt>),
 }
 
@@ -60,13 +60,6 @@ pub(super) struct Checkout {
     /// Whether it was used before, and so may have died unnoticed.
     pub(super) reused: bool,
     pub(super) slot: Rc<Slot>,
-}
-
-/// A connection that is lent to one exchange.
-pub(super) struct Lease {
-    sender: Sender,
-    slot: Rc<Slot>,
-    request: Source,
 }
 
 /// What a connection must be able to do.
@@ -81,16 +74,21 @@ pub(super) struct Wanted {
 }
 
 impl Pool {
+    /// A pool whose connections read into these.
+    pub(super) fn new(buffers: Rc<Buffers>) -> Self {
+        Self { slots: RefCell::default(), buffers }
+    }
+
     /// A connection to the upstream: kept, or newly opened.
     pub(super) async fn checkout(&self, to: &Destination, wanted: Wanted) -> Result<Checkout, PoolError> {
         let slot = self.slot(to);
         if !wanted.fresh && !wanted.websocket {
             let cleartext = to.base.origin().scheme() == Scheme::Http;
-            if let Some(sender) = slot.take(cleartext && !wanted.http2, cleartext && wanted.http2).await {
+            if let Some(sender) = slot.take(cleartext && !wanted.http2, cleartext && wanted.http2) {
                 return Ok(Checkout { sender, reused: true, slot });
             }
         }
-        let sender = slot.open(to, wanted).await?;
+        let sender = slot.open(to, wanted, &self.buffers).await?;
         Ok(Checkout { sender, reused: false, slot })
     }
 
@@ -129,7 +127,7 @@ pub(super) enum PoolError {
 
 impl Slot {
     /// A usable connection, newest first: the oldest are the ones about to be closed by the peer.
-    async fn take(&self, only_http1: bool, only_http2: bool) -> Option<Sender> {
+    fn take(&self, only_http1: bool, only_http2: bool) -> Option<Sender> {
         if !only_http1
             && let Some(shared) = self.http2.borrow_mut().as_mut()
             && !shared.sender.is_closed()
@@ -142,36 +140,30 @@ impl Slot {
         }
         loop {
             let mut idle = self.http1.borrow_mut().pop()?;
-            if idle.since.elapsed() < IDLE_EXPIRY
-                && !idle.sender.is_closed()
-                && (idle.sender.is_ready() || idle.sender.ready().await.is_ok())
-            {
-                return Some(Sender::Http1(idle.sender));
+            if idle.since.elapsed() < IDLE_EXPIRY && idle.wire.is_quiet() {
+                return Some(Sender::Http1(idle.wire));
             }
         }
     }
 
-    async fn open(&self, to: &Destination, wanted: Wanted) -> Result<Sender, PoolError> {
+    async fn open(
+        &self,
+        to: &Destination,
+        wanted: Wanted,
+        buffers: &Rc<Buffers>,
+    ) -> Result<Sender, PoolError> {
         let offer = if wanted.websocket { Offer::Http1 } else { Offer::Http2 };
         let Connection { io, protocol } = to.connector.connect(to.base.origin(), offer).await?;
         let cleartext = to.base.origin().scheme() == Scheme::Http;
-        let io = TokioIo::new(Hearing::new(io));
         if protocol == Protocol::Http1 && !(cleartext && wanted.http2 && !wanted.websocket) {
-            let handshake = http1::Builder::new()
-                .max_headers(MAX_UPSTREAM_FIELDS)
-                .max_header_size(MAX_UPSTREAM_HEAD)
-                .handshake(io)
-                .await;
-            let (sender, connection) = handshake.map_err(PoolError::Handshake)?;
-            tokio::task::spawn_local(connection.with_upgrades());
-            return Ok(Sender::Http1(sender));
+            return Ok(Sender::Http1(Wire::new(io, buffers.clone())));
         }
         let handshake = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
             .max_header_list_size(u32::try_from(MAX_UPSTREAM_HEAD).unwrap_or(u32::MAX))
             .keep_alive_interval(Duration::from_secs(20))
             .keep_alive_timeout(Duration::from_secs(10))
-            .handshake(io)
+            .handshake(TokioIo::new(io))
             .await;
         let (sender, connection) = handshake.map_err(PoolError::Handshake)?;
         tokio::task::spawn_local(connection);
@@ -181,7 +173,7 @@ impl Slot {
 
     fn expire(&self, now: Instant) {
         let fresh = |since: Instant| now.saturating_duration_since(since) < IDLE_EXPIRY;
-        self.http1.borrow_mut().retain(|idle| fresh(idle.since) && !idle.sender.is_closed());
+        self.http1.borrow_mut().retain_mut(|idle| fresh(idle.since) && idle.wire.is_quiet());
         let mut shared = self.http2.borrow_mut();
         if shared.as_ref().is_some_and(|shared| !fresh(shared.used) || shared.sender.is_closed()) {
             // Streams under way keep the connection; it closes after the last.
@@ -189,28 +181,16 @@ impl Slot {
         }
     }
 
+    /// A connection that may be used again.
+    pub(super) fn keep(&self, wire: Wire) {
+        let mut idle = self.http1.borrow_mut();
+        if idle.len() < MAX_IDLE {
+            idle.push(Idle { wire, since: Instant::now() });
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.http1.borrow().is_empty() && self.http2.borrow().is_none()
-    }
-}
-
-impl Lease {
-    pub(super) fn new(checkout: Checkout, request: Source) -> Self {
-        Self { sender: checkout.sender, slot: checkout.slot, request }
-    }
-
-    /// The response has been read to its end. A connection on which the request is still being written
-    /// is not given back: the next request would wait behind it.
-    pub(super) fn give_back(self) {
-        if let Sender::Http1(sender) = self.sender
-            && self.request.is_complete()
-            && !sender.is_closed()
-        {
-            let mut idle = self.slot.http1.borrow_mut();
-            if idle.len() < MAX_IDLE {
-                idle.push(Idle { sender, since: Instant::now() });
-            }
-        }
     }
 }
 

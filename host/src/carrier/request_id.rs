@@ -32,12 +32,18 @@ impl RequestIds {
 impl RequestId {
     /// The id as text.
     pub(super) fn text(self) -> String {
-        format!("{:016x}", self.0)
+        self.digits().map(char::from).into_iter().collect()
+    }
+
+    /// The digits of the text.
+    pub(super) fn digits(self) -> [u8; 16] {
+        let digit = |place: usize| b"0123456789abcdef"[(self.0 >> (60 - 4 * place) & 0xf) as usize];
+        std::array::from_fn(digit)
     }
 
     /// The id as the value of a field.
     pub(super) fn value(self) -> HeaderValue {
-        HeaderValue::try_from(self.text()).expect("hex digits are a field value")
+        HeaderValue::from_bytes(&self.digits()).expect("hex digits are a field value")
     }
 }
 

@@ -1,42 +1,59 @@
 //! One request to the upstream, and one more on a new connection if a kept one was dead.
 
+use std::future::poll_fn;
+use std::rc::Rc;
 use std::time::Duration;
 
-use http::{Method, Response, request};
+use http::Response;
 use hyper::body::Incoming;
+use hyper::client::conn::http2;
 use tokio::time::Instant;
 
 use super::body::IDLE;
-use super::head::{Hop, upstream_request};
+use super::call::{Call, CallError};
+use super::head::UpstreamRequest;
 use super::observe::Record;
-use super::pool::{Checkout, Lease, Pool, PoolError, Sender, Wanted};
+use super::pool::{Checkout, Pool, PoolError, Sender, Slot, Wanted};
 use super::source::{Attempt, Source};
+use super::wire::Wire;
 use crate::credential::Prepared;
-use crate::message::Field;
+use crate::message::RequestHead;
 use crate::proxy::RequestPlan;
 use crate::refusal::Refusal;
-use crate::upstream::connect::Protocol;
 
 /// A client's request, as every attempt to send it needs it.
 pub(super) struct Sending<'a> {
     pub(super) pool: &'a Pool,
     pub(super) plan: &'a RequestPlan<'a>,
-    pub(super) parts: &'a request::Parts,
-    pub(super) fields: &'a [Field<'a>],
+    pub(super) head: &'a RequestHead<'a>,
     pub(super) body: &'a Source,
 }
 
-/// The upstream's answer.
-pub(super) struct Answer {
-    pub(super) response: Response<Incoming>,
-    pub(super) lease: Lease,
-    pub(super) protocol: Protocol,
+/// The upstream's answer: its head has come.
+pub(super) enum Answer {
+    /// The head is still where it was read to; it ends there.
+    Http1 {
+        call: Call,
+        slot: Rc<Slot>,
+        status: u16,
+        head_end: usize,
+    },
+    Http2(Response<Incoming>),
+}
+
+impl Answer {
+    pub(super) fn status(&self) -> u16 {
+        match self {
+            Self::Http1 { status, .. } => *status,
+            Self::Http2(response) => response.status().as_u16(),
+        }
+    }
 }
 
 /// How one try ended without an answer.
 enum Failure {
     /// The connection was from the pool and dead; nothing came back.
-    DeadConnection(hyper::Error),
+    DeadConnection(String),
     Final(Refusal, String),
 }
 
@@ -57,7 +74,7 @@ impl Sending<'_> {
             Err(failure) => failure,
         };
         let (refusal, reason) = match failure {
-            Failure::DeadConnection(error) => (Refusal::UpstreamProtocol, chain(&error)),
+            Failure::DeadConnection(reason) => (Refusal::UpstreamProtocol, reason),
             Failure::Final(refusal, reason) => (refusal, reason),
         };
         tracing::debug!(route = %self.plan.route.name, %reason, "no answer from the upstream");
@@ -73,80 +90,89 @@ impl Sending<'_> {
     ) -> Result<Answer, Failure> {
         let wanted =
             Wanted { websocket: self.plan.admitted.websocket, http2: self.plan.route.policy.http2, fresh };
-        let mut checkout = self.pool.checkout(&self.plan.to, wanted).await.map_err(unconnected)?;
-        let protocol = match &checkout.sender {
-            Sender::Http1(_) => Protocol::Http1,
-            Sender::Http2(_) => Protocol::Http2,
-        };
-        let request = self
-            .request(credential, protocol)
-            .map_err(|refusal| Failure::Final(refusal, "the request cannot be built".into()))?;
-        record.sent(checkout.reused);
-        let response = self.exchange(&mut checkout, request).await?;
-        let lease = Lease::new(checkout, self.body.clone());
-        Ok(Answer { response, lease, protocol })
+        let Checkout { sender, reused, slot } =
+            self.pool.checkout(&self.plan.to, wanted).await.map_err(unconnected)?;
+        record.sent(reused);
+        match sender {
+            Sender::Http1(wire) => self.by_http1(credential, wire, slot, reused).await,
+            Sender::Http2(sender) => self.by_http2(credential, sender, reused).await,
+        }
     }
 
-    fn request(&self, credential: &Prepared, protocol: Protocol) -> Result<http::Request<Attempt>, Refusal> {
-        let hop = Hop {
-            protocol,
+    fn request<'s>(&'s self, credential: &'s Prepared) -> UpstreamRequest<'s> {
+        UpstreamRequest {
+            head: self.head,
+            outgoing: self.plan.outgoing(self.head.fields, credential),
+            to: &self.plan.to,
+            credential,
             websocket: self.plan.admitted.websocket,
             te_trailers: self.plan.admitted.te_trailers,
             uncompressed: self.plan.route.policy.reads_bodies(),
-        };
-        let outgoing = self.plan.outgoing(self.fields, credential);
-        upstream_request(
-            &self.parts.method,
-            &self.parts.headers,
-            outgoing,
-            &self.plan.to,
-            credential,
-            hop,
-            self.body.attempt(),
-        )
+        }
     }
 
-    async fn exchange(
+    async fn by_http1(
         &self,
-        checkout: &mut Checkout,
-        request: http::Request<Attempt>,
-    ) -> Result<Response<Incoming>, Failure> {
-        let sent = async {
-            match &mut checkout.sender {
-                Sender::Http1(sender) => sender.try_send_request(request).await,
-                Sender::Http2(sender) => sender.try_send_request(request).await,
-            }
-        };
+        credential: &Prepared,
+        wire: Wire,
+        slot: Rc<Slot>,
+        reused: bool,
+    ) -> Result<Answer, Failure> {
+        let mut head = wire.lend_buffer();
+        self.request(credential).write(&mut head);
+        let mut call = Call::new(wire, head, self.body.attempt(), self.head.method);
         let answered = tokio::select! {
-            answered = sent => answered,
-            late = self.too_late() => {
-                return Err(Failure::Final(late, "no response head in time".into()));
-            }
+            answered = poll_fn(|cx| call.poll_head(cx)) => answered,
+            late = self.too_late() => return Err(too_late(late)),
         };
-        answered.map_err(|mut failed| {
+        match answered {
+            Ok((status, head_end)) => Ok(Answer::Http1 { call, slot, status, head_end }),
+            Err(error) => {
+                let unsent = call.is_unsent();
+                let repeatable = error.is_silence() && (unsent || self.is_repeatable());
+                if reused && repeatable && self.body.can_replay() {
+                    return Err(Failure::DeadConnection(chain(&error)));
+                }
+                let refusal = match error {
+                    CallError::Request(_) => CUT_SHORT,
+                    _ => Refusal::UpstreamProtocol,
+                };
+                Err(Failure::Final(refusal, chain(&error)))
+            }
+        }
+    }
+
+    async fn by_http2(
+        &self,
+        credential: &Prepared,
+        mut sender: http2::SendRequest<Attempt>,
+        reused: bool,
+    ) -> Result<Answer, Failure> {
+        let request = self
+            .request(credential)
+            .build(self.body.attempt())
+            .map_err(|refusal| Failure::Final(refusal, "the request cannot be built".into()))?;
+        let answered = tokio::select! {
+            answered = sender.try_send_request(request) => answered,
+            late = self.too_late() => return Err(too_late(late)),
+        };
+        answered.map(Answer::Http2).map_err(|mut failed| {
             let unsent = failed.take_message().is_some();
             let error = failed.into_error();
-            if checkout.reused && (unsent || self.is_repeatable(&error)) && self.body.can_replay() {
-                return Failure::DeadConnection(error);
+            let repeatable = unsent || self.is_repeatable() && !error.is_parse() && !error.is_timeout();
+            if reused && repeatable && self.body.can_replay() {
+                return Failure::DeadConnection(chain(&error));
             }
-            Failure::Final(self.blame(&error), chain(&error))
+            // Who is at fault when a request broke off.
+            let refusal = if error.is_user() { CUT_SHORT } else { Refusal::UpstreamProtocol };
+            Failure::Final(refusal, chain(&error))
         })
     }
 
     /// Whether the request may be sent again although the upstream may have seen it: a safe method
-    /// without a body (RFC 9110 section 9.2.1), and not a byte came back.
-    fn is_repeatable(&self, error: &hyper::Error) -> bool {
-        let safe = matches!(self.parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
-        safe && self.body.is_empty() && !error.is_parse() && !error.is_timeout()
-    }
-
-    /// Who is at fault when a request broke off.
-    fn blame(&self, error: &hyper::Error) -> Refusal {
-        if error.is_user() {
-            Refusal::Malformed("the request body broke off or is not framed as announced")
-        } else {
-            Refusal::UpstreamProtocol
-        }
+    /// without a body (RFC 9110 section 9.2.1).
+    fn is_repeatable(&self) -> bool {
+        matches!(self.head.method, b"GET" | b"HEAD" | b"OPTIONS") && self.body.is_empty()
     }
 
     /// Ends when the upstream has had its time. It runs from the end of the request: an upload may
@@ -167,6 +193,13 @@ impl Sending<'_> {
             tokio::time::sleep_until(look).await;
         }
     }
+}
+
+/// What is wrong with a request that broke off.
+const CUT_SHORT: Refusal = Refusal::Malformed("the request body broke off or is not framed as announced");
+
+fn too_late(refusal: Refusal) -> Failure {
+    Failure::Final(refusal, "no response head in time".into())
 }
 
 /// How often an upload under way is looked at.

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use ccproxy_h1::Buffers;
 use tokio::sync::{Notify, watch};
 
 use super::own::OwnPaths;
@@ -36,6 +37,8 @@ pub(crate) struct Worker {
     /// Which one it is: the index of its cells in every meter.
     pub(super) number: usize,
     pub(super) pool: Pool,
+    /// What its HTTP/1.1 connections read into while there is something to read.
+    pub(super) buffers: Rc<Buffers>,
     pub(super) ids: RequestIds,
     draining: watch::Sender<bool>,
     active: Cell<usize>,
@@ -48,10 +51,12 @@ pub(crate) struct Active(Rc<Worker>);
 impl Worker {
     /// A worker without connections.
     pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Rc<Self> {
+        let buffers = Rc::new(Buffers::default());
         Rc::new(Self {
             shared,
             number,
-            pool: Pool::default(),
+            pool: Pool::new(buffers.clone()),
+            buffers,
             ids: RequestIds::new(),
             draining: watch::Sender::new(false),
             active: Cell::new(0),

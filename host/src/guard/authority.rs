@@ -83,7 +83,7 @@ pub(super) fn own<'a>(
     let host = std::str::from_utf8(host).map_err(|_| Refusal::Malformed("Host is not an authority"))?;
     // Compared as text: `127.1`, `[0::1]` or `localhost.` are spellings only an attacker needs.
     let our_port = match (via.local, port) {
-        (Local::Tcp(local), Some(port)) => port == local.port().to_string().as_bytes(),
+        (Local::Tcp(local), Some(port)) => is_decimal(port, local.port()),
         (Local::Tcp(local), None) => local.port() == 80,
         // A socket has no port that could be wrong.
         (Local::Unix, _) => true,
@@ -110,6 +110,15 @@ pub(super) fn own<'a>(
         (Local::Unix, Some(_)) => Ok(Addressee::Upstream),
         _ => Err(Refusal::HostNotAllowed),
     }
+}
+
+/// Whether a text is this number as everybody writes it: no zero in front.
+fn is_decimal(text: &[u8], number: u16) -> bool {
+    let value = text.iter().try_fold(0_u32, |value, digit| {
+        let digit = digit.is_ascii_digit().then(|| u32::from(digit - b'0'))?;
+        value.checked_mul(10)?.checked_add(digit)
+    });
+    value == Some(u32::from(number)) && (text == b"0" || !text.starts_with(b"0")) && !text.is_empty()
 }
 
 /// The listener's own address as an authority spells it.

@@ -25,31 +25,10 @@ const FORWARDING_PREFIXES: [&[u8]; 4] = [b"x-forwarded-", b"x-original-", b"x-re
 /// only see a foreign site and refuse.
 const PAGE: [&[u8]; 2] = [b"origin", b"referer"];
 
-/// Refuses requests whose body might be framed otherwise by somebody else (RFC 9112 section 6).
-pub(super) fn check_framing(head: &RequestHead<'_>) -> Result<(), Refusal> {
-    let mut expectations = head.values("expect");
-    if expectations.any(|value| !value.eq_ignore_ascii_case(b"100-continue")) {
-        return Err(Refusal::ExpectationFailed);
-    }
-    let mut codings = head.values("transfer-encoding");
-    let Some(coding) = codings.next() else { return Ok(()) };
-    if codings.next().is_some() || head.values("content-length").next().is_some() {
-        return Err(Refusal::Malformed("the body is framed twice"));
-    }
-    if coding.eq_ignore_ascii_case(b"chunked") {
-        return Ok(());
-    }
-    let is_chunked = |token: &[u8]| token.eq_ignore_ascii_case(b"chunked");
-    let tokens: Vec<_> = coding.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).collect();
-    match tokens.split_last() {
-        // Well framed, in a coding that we do not read: RFC 9112 section 6.1 asks for 501.
-        Some((last, others))
-            if is_chunked(last) && !others.iter().any(|token| token.is_empty() || is_chunked(token)) =>
-        {
-            Err(Refusal::TransferCoding)
-        }
-        _ => Err(Refusal::Malformed("the transfer coding is not chunked")),
-    }
+/// Refuses expectations that nobody meets (RFC 9110 section 10.1.1). How the body is framed is the carrier's to read.
+pub(super) fn check_expectation(head: &RequestHead<'_>) -> Result<(), Refusal> {
+    let junk = |value: &[u8]| !value.eq_ignore_ascii_case(b"100-continue");
+    if head.values("expect").any(junk) { Err(Refusal::ExpectationFailed) } else { Ok(()) }
 }
 
 /// Sorts the client's fields.

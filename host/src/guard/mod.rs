@@ -144,7 +144,7 @@ impl Guard {
             });
         }
         target.check()?;
-        fields::check_framing(head)?;
+        fields::check_expectation(head)?;
         let kept = fields::survivors(head)?;
         Ok(Verdict::Enter(Admitted {
             method: head.method,

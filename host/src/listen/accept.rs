@@ -88,8 +88,9 @@ impl Room {
         Via { local, dedicated: dedicated.clone(), http2: *http2, exposed: self.exposed, entry }
     }
 
-    fn welcome<S: ClientStream>(&self, via: Via, stream: S) {
+    fn welcome(&self, via: Via, stream: impl Into<ClientStream>) {
         let (active, worker, leave) = (self.worker.active(), self.worker.clone(), self.leave());
+        let stream = stream.into();
         spawn_local(async move {
             let _active = active;
             serve(worker, Rc::new(via), stream, leave).await;

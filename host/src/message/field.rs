@@ -1,34 +1,6 @@
-//! Field lines, and sets of them by index.
+//! Field lines as the HTTP/1.1 engine reads them, and sets of them by index.
 
-use std::fmt;
-
-/// One field line.
-#[derive(Clone, Copy)]
-pub struct Field<'a> {
-    /// The name, case as sent.
-    pub name: &'a [u8],
-    /// The value without surrounding white space.
-    pub value: &'a [u8],
-}
-
-impl Field<'_> {
-    /// Whether this is the field `name` (written in lower case).
-    pub fn is(&self, name: &str) -> bool {
-        self.name.eq_ignore_ascii_case(name.as_bytes())
-    }
-}
-
-/// Names only: a value may be a credential.
-impl fmt::Debug for Field<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.name.escape_ascii())
-    }
-}
-
-/// The members of a comma-separated list such as `Connection` (RFC 9110 section 5.6.1), empty ones left out.
-pub fn token_list(value: &[u8]) -> impl Iterator<Item = &[u8]> {
-    value.split(|byte| *byte == b',').map(<[u8]>::trim_ascii).filter(|token| !token.is_empty())
-}
+pub use ccproxy_h1::{Field, token_list};
 
 /// Which fields of a head, by index. A plan names what survives; the bytes stay where they are.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

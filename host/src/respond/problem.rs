@@ -27,6 +27,7 @@ pub(super) fn classify(refusal: &Refusal) -> (u16, &'static str, &'static str) {
         Refusal::BodyTooLarge => (413, "body_too_large", "The body is too large"),
         Refusal::ExpectationFailed => (417, "expectation_failed", "The expectation cannot be met"),
         Refusal::TransferCoding => (501, "unsupported", "The transfer coding is not supported"),
+        Refusal::Version => (505, "unsupported_version", "The HTTP version is not supported"),
         Refusal::HostNotAllowed => (403, "host_not_allowed", "The host name is not ours"),
         Refusal::OriginNotAllowed => (403, "origin_not_allowed", "The web origin is not allowed"),
         Refusal::KeyRequired => (401, "key_required", "A local key is required"),

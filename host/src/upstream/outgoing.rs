@@ -3,14 +3,19 @@
 //! Built from parts. The client's bytes end up in the path below the base and in the query, never in
 //! front of them: `/p@evil/`, `/p:80`, `//evil` are paths like any other (LiteLLM CVE-2024-6587).
 
+use smallvec::SmallVec;
+
 use super::Base;
 use crate::credential::Prepared;
 use crate::message::{Field, FieldSet, folded_eq};
 
+/// A request target; the usual ones need no allocation.
+pub type Target = SmallVec<[u8; 256]>;
+
 /// Target and fields of an upstream request, with the credential in both.
 pub struct Outgoing {
     /// Path and query. Not to be logged: the query may hold the credential.
-    pub target: Vec<u8>,
+    pub target: Target,
     /// The client's fields that go along: none has the name of a credential's field.
     pub fields: FieldSet,
 }
@@ -24,7 +29,8 @@ pub fn outgoing(
     client_fields: (&[Field<'_>], FieldSet),
     credential: &Prepared,
 ) -> Outgoing {
-    let mut target = Vec::with_capacity(base.path().len() + rest.len() + query.map_or(0, |q| q.len() + 1));
+    let mut target =
+        Target::with_capacity(base.path().len() + rest.len() + query.map_or(0, |query| query.len() + 1));
     target.extend_from_slice(base.path().as_bytes());
     target.extend_from_slice(rest);
     append_query(&mut target, query, &credential.query);
@@ -44,7 +50,7 @@ pub fn remove(all: &[Field<'_>], fields: &mut FieldSet, canonical: &[u8]) {
     }
 }
 
-fn append_query(target: &mut Vec<u8>, query: Option<&[u8]>, credential: &[(String, String)]) {
+fn append_query(target: &mut Target, query: Option<&[u8]>, credential: &[(String, String)]) {
     if credential.is_empty() {
         // Byte for byte, an empty query included.
         if let Some(query) = query {
@@ -96,7 +102,7 @@ mod tests {
         let none = ([].as_slice(), FieldSet::default());
         let built =
             outgoing(&base.parse().unwrap(), rest.as_bytes(), query.map(str::as_bytes), none, credential);
-        String::from_utf8(built.target).unwrap()
+        String::from_utf8(built.target.to_vec()).unwrap()
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod http2;
 mod relaying;
 mod streaming;
 mod upstream;
+mod weather;
 mod websocket;
 
 use std::future::Future;
