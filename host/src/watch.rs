@@ -8,14 +8,14 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use notify::{RecommendedWatcher, RecursiveMode, Watcher as _};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 
 /// So long without a notice means that whoever writes is done.
-const SETTLE: Duration = Duration::from_millis(250);
+pub const SETTLE: Duration = Duration::from_millis(250);
 /// A file that never settles is looked at anyway after this many pauses.
 const MAX_PAUSES: usize = 30;
 /// How often to look without notice: for what lies behind a symbolic link, and where the kernel gives none.
@@ -43,9 +43,11 @@ pub struct FileWatch {
 
 /// What there was at one moment.
 #[derive(Default)]
-struct Look {
+pub struct Look {
     /// Of names, inodes, change times and sizes.
     digest: u64,
+    /// When the last of the files was changed.
+    changed_at: Option<SystemTime>,
     /// Directories to ask the kernel about.
     directories: BTreeSet<PathBuf>,
 }
@@ -118,18 +120,30 @@ impl FileWatch {
 }
 
 impl Look {
-    fn at(places: Places) -> Self {
+    /// Looks now. May block.
+    pub fn at(places: Places) -> Self {
         let mut digest = DefaultHasher::new();
+        let mut changed_at = None;
         for file in &places.files {
             if let Ok(meta) = file.metadata() {
                 (file, meta.ino(), meta.ctime(), meta.ctime_nsec(), meta.len()).hash(&mut digest);
+                changed_at = changed_at.max(meta.modified().ok());
             }
         }
         // What a link leads to changes where it lies.
         let targets = places.files.iter().filter(|file| file.is_symlink());
         let targets = targets.filter_map(|file| Some(file.canonicalize().ok()?.parent()?.to_owned()));
         let directories = places.directories.iter().filter_map(|directory| nearest_existing(directory));
-        Self { digest: digest.finish(), directories: directories.chain(targets).collect() }
+        let directories = directories.chain(targets).collect();
+        Self { digest: digest.finish(), changed_at, directories }
+    }
+
+    /// Whether what was read before this look and after the earlier one is whole: nobody wrote meanwhile, nor so
+    /// shortly before that more may come. Whoever writes in place empties the file first.
+    pub fn is_settled_since(&self, earlier: &Self) -> bool {
+        // A time in the future is that of a clock that was set.
+        let age = earlier.changed_at.and_then(|at| at.elapsed().ok());
+        self.digest == earlier.digest && age.is_none_or(|age| age >= SETTLE)
     }
 }
 
@@ -185,6 +199,26 @@ mod tests {
         assert!(told(&mut watch).await);
         std::fs::write(elsewhere.join("real"), "22").unwrap();
         assert!(told(&mut watch).await);
+    }
+
+    #[test]
+    fn what_was_read_while_somebody_wrote_is_not_whole() {
+        let home = tempfile::tempdir().unwrap();
+        let file = home.path().join("a.toml");
+        let look = || Look::at(Places { directories: BTreeSet::new(), files: [file.clone()].into() });
+        let aged = |seconds| {
+            let open = std::fs::File::options().append(true).open(&file).unwrap();
+            open.set_modified(SystemTime::now() - Duration::from_secs(seconds)).unwrap();
+        };
+        assert!(look().is_settled_since(&look()), "there is no file");
+        std::fs::write(&file, "").unwrap();
+        assert!(!look().is_settled_since(&look()), "emptied a moment ago");
+        aged(60);
+        let emptied = look();
+        assert!(look().is_settled_since(&emptied));
+        std::fs::write(&file, "whole").unwrap();
+        aged(60);
+        assert!(!look().is_settled_since(&emptied), "written in between");
     }
 
     #[tokio::test(start_paused = true)]

@@ -148,8 +148,30 @@ impl Serving {
             self.renew_plugins().await;
         }
         let mut made = self.made.lock().await;
+        let read = self.config_reader.read(self.app.config().sources().clone()).await?;
+        self.take_over(&mut made, read.config, cause).await
+    }
+
+    /// The same after a file changed; `false` if somebody was still writing, who may not have come far.
+    pub(super) async fn follow(&self) -> bool {
+        let mut made = self.made.lock().await;
+        match self.config_reader.read(self.app.config().sources().clone()).await {
+            Ok(read) if !read.settled => return false,
+            // What comes of it is in the log and in the status.
+            Ok(read) => drop(self.take_over(&mut made, read.config, Cause::Watch).await),
+            Err(fault) => tracing::error!(error = %fault, "the configuration cannot be followed"),
+        }
+        true
+    }
+
+    async fn take_over(
+        &self,
+        made: &mut Made,
+        read: Result<Config, ConfigError>,
+        cause: Cause,
+    ) -> Result<Value, Fault> {
         let _reloading = Reloading::begin();
-        let outcome = self.reload_over(&mut made, cause).await;
+        let outcome = self.reload_over(made, read, cause).await;
         let mut standing = self.standing.lock().unwrap_or_else(PoisonError::into_inner);
         match outcome {
             Ok((changes, config)) => {
@@ -171,8 +193,13 @@ impl Serving {
         }
     }
 
-    async fn reload_over(&self, made: &mut Made, cause: Cause) -> Result<(Changes, Arc<Config>), Fault> {
-        let config = Arc::new(self.config_reader.read(self.app.config().sources().clone()).await?);
+    async fn reload_over(
+        &self,
+        made: &mut Made,
+        read: Result<Config, ConfigError>,
+        cause: Cause,
+    ) -> Result<(Changes, Arc<Config>), Fault> {
+        let config = Arc::new(read?);
         let same = made.config.as_ref().is_some_and(|old| old.resolved == config.resolved);
         if same && cause == Cause::Watch {
             return Ok((Changes::default(), config));

@@ -11,6 +11,7 @@ use futures_util::future::BoxFuture;
 use tokio::runtime::Handle;
 use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
+use tokio::time::sleep;
 
 use crate::admin::{self, AdminSocket, Entrance};
 use crate::config::{self, Config};
@@ -25,7 +26,7 @@ use crate::proxy::{BindError, Doors, ListenerUrl, Proxy, ProxyConfig, Rules, Run
 use crate::route::{Forward, RouteTable};
 use crate::upstream::Base;
 use crate::vault::Watch;
-use crate::watch::{FileWatch, Places};
+use crate::watch::{FileWatch, Places, SETTLE};
 
 use super::admin_port::AdminPort;
 use super::config_reader::ConfigReader;
@@ -42,6 +43,8 @@ const REFRESH_GRACE: Duration = Duration::from_secs(20);
 const PLUGIN_EVENTS: usize = 1024;
 /// How long plugins may take for their last call.
 const PLUGIN_GRACE: Duration = Duration::from_secs(5);
+/// How often a configuration is read in which somebody writes; then the next change is waited for.
+const MAX_READINGS: usize = 40;
 
 /// What the admin socket sees of a host that serves.
 pub struct Serving {
@@ -383,13 +386,19 @@ async fn follow_plugins(serving: Arc<Serving>) {
     }
 }
 
-/// Takes over the configuration whenever its files changed. What came of it is in the log and in the status.
+/// Takes over the configuration whenever its files changed and stand still.
 async fn follow_configuration(serving: Arc<Serving>) {
     let sources = serving.app.config().sources().clone();
     let mut watch = FileWatch::new(Arc::new(move || sources.places())).await;
     loop {
-        // At first, too: it was read some time before anybody watched.
-        let _ = serving.reload(Cause::Watch).await;
+        // At first, too: it was read some time before anybody watched. Files that never stand still change again,
+        // which the watch tells.
+        for _ in 0..MAX_READINGS {
+            if serving.follow().await {
+                break;
+            }
+            sleep(SETTLE).await;
+        }
         watch.changed().await;
     }
 }
