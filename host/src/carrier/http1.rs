@@ -55,11 +55,10 @@ pub(super) async fn serve(
     worker: Rc<Worker>,
     via: Rc<Via>,
     (stream, read_ahead): (ClientStream, Vec<u8>),
-    leave: impl Future<Output = ()>,
+    leave: impl Future<Output = ()> + Unpin,
 ) {
     let conn = Conn::new(stream, worker.buffers.clone(), Inbox::from(read_ahead));
     let conn = Rc::new(RefCell::new(conn));
-    let leave = pin!(leave);
     let (mut leave, mut timer) = (Cue::new(leave), Timer::default());
     let leaves = Cell::new(false);
     let body = Source::http1(conn.clone());

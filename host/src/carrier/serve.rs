@@ -24,13 +24,14 @@ pub(crate) async fn serve(
     worker: Rc<Worker>,
     via: Rc<Via>,
     mut stream: ClientStream,
-    leave: impl Future<Output = ()>,
+    leave: impl Future<Output = ()> + Unpin,
 ) {
     let _counted = Connected::to(worker.clone());
     let mut read_ahead = Vec::new();
     let is_http2 = (via.http2 || worker.shared.rules.load().http2) && {
-        let sniffed = tokio::time::timeout(CLIENT_IDLE, speaks_http2(&mut stream, &mut read_ahead)).await;
-        match sniffed {
+        // Boxed, as is what HTTP/2 needs below: it would otherwise be part of every connection to its end.
+        let sniffed = Box::pin(tokio::time::timeout(CLIENT_IDLE, speaks_http2(&mut stream, &mut read_ahead)));
+        match sniffed.await {
             Ok(Ok(is_http2)) => is_http2,
             Ok(Err(_)) | Err(_) => return,
         }
@@ -39,7 +40,6 @@ pub(crate) async fn serve(
         return http1::serve(worker, via, (stream, read_ahead), leave).await;
     }
     let rewound = Rewound { read_ahead, taken: 0, stream };
-    // Boxed: what HTTP/2 needs would otherwise be part of every connection.
     if let Err(error) = Box::pin(http2::serve(worker, via, rewound, leave)).await {
         // A client that breaks off or talks nonsense is its own affair.
         tracing::debug!(%error, "client connection ended");

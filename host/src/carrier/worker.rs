@@ -1,13 +1,12 @@
 //! What one worker thread has to itself, and what all of them read.
 
 use std::cell::Cell;
-use std::future::Future;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use ccproxy_h1::Buffers;
-use tokio::sync::{Notify, watch};
+use tokio::sync::Notify;
 
 use super::own::OwnPaths;
 use super::pool::Pool;
@@ -40,7 +39,7 @@ pub(crate) struct Worker {
     /// What its HTTP/1.1 connections read into while there is something to read.
     pub(super) buffers: Rc<Buffers>,
     pub(super) ids: RequestIds,
-    draining: watch::Sender<bool>,
+    draining: Cell<bool>,
     active: Cell<usize>,
     quiet: Notify,
 }
@@ -58,7 +57,7 @@ impl Worker {
             pool: Pool::new(buffers.clone()),
             buffers,
             ids: RequestIds::new(),
-            draining: watch::Sender::new(false),
+            draining: Cell::new(false),
             active: Cell::new(0),
             quiet: Notify::new(),
         })
@@ -72,18 +71,11 @@ impl Worker {
 
     /// No new request is forwarded from now on.
     pub(crate) fn drain(&self) {
-        self.draining.send_replace(true);
-    }
-
-    /// Resolves when [`Self::drain`] was called: the cue for connections to end.
-    pub(crate) fn draining(&self) -> impl Future<Output = ()> + use<> {
-        let mut draining = self.draining.subscribe();
-        // An error means that the worker is gone, and everything ends.
-        async move { drop(draining.wait_for(|draining| *draining).await) }
+        self.draining.set(true);
     }
 
     pub(super) fn is_draining(&self) -> bool {
-        *self.draining.borrow()
+        self.draining.get()
     }
 
     /// Waits until nothing is under way.

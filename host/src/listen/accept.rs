@@ -89,24 +89,21 @@ impl Room {
     }
 
     fn welcome(&self, via: Via, stream: impl Into<ClientStream>) {
-        let (active, worker, leave) = (self.worker.active(), self.worker.clone(), self.leave());
-        let stream = stream.into();
+        let (active, worker, stream) = (self.worker.active(), self.worker.clone(), stream.into());
+        // Boxed, as it is moved from one stage to the next and each would keep room for it.
+        let (via, leave) = (Rc::new(via), Box::pin(self.leave()));
         spawn_local(async move {
             let _active = active;
-            serve(worker, Rc::new(via), stream, leave).await;
+            serve(worker, via, stream, leave).await;
         });
     }
 
-    /// Resolves when connections are to end: the worker drains, or this listener is closed.
+    /// Resolves when connections are to end: this listener is closed, as all are before the worker drains.
     fn leave(&self) -> impl Future<Output = ()> + use<> {
-        let draining = self.worker.draining();
         let mut closed = self.closed.clone();
         async move {
-            tokio::select! {
-                () = draining => {}
-                // Nothing is ever sent: an error, because the sender is gone, is the news.
-                _ = closed.changed() => {}
-            }
+            // Nothing is ever sent: an error, because the sender is gone, is the news.
+            let _ = closed.changed().await;
         }
     }
 }
