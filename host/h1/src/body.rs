@@ -66,6 +66,7 @@ impl Body {
     }
 
     /// Whether its last byte has gone by.
+    #[inline]
     pub fn is_done(&self) -> bool {
         matches!(self.0, State::Done)
     }

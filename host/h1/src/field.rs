@@ -20,6 +20,7 @@ pub type Fields<'a> = SmallVec<[Field<'a>; 24]>;
 
 impl Field<'_> {
     /// Whether this is the field `name` (written in lower case).
+    #[inline]
     pub fn is(&self, name: &str) -> bool {
         self.name.eq_ignore_ascii_case(name.as_bytes())
     }

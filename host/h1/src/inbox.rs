@@ -66,11 +66,13 @@ impl From<Vec<u8>> for Inbox {
 
 impl Inbox {
     /// What is there.
+    #[inline]
     pub fn bytes(&self) -> &[u8] {
         &self.buffer[self.used..]
     }
 
     /// Whether nothing is.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.used == self.buffer.len()
     }

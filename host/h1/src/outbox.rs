@@ -37,11 +37,13 @@ impl Outbox {
     }
 
     /// Whether another piece can begin: what follows the last one is written.
+    #[inline]
     pub fn takes_piece(&self) -> bool {
         self.back.is_empty()
     }
 
     /// Whether there is nothing to write but a piece.
+    #[inline]
     pub fn is_empty(&self) -> bool {
         self.sent == self.front.len() && self.back.is_empty()
     }
