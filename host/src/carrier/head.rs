@@ -1,11 +1,14 @@
 //! Heads as the views that decisions read, and plans back into heads: bytes for HTTP/1.1, hyper's types for HTTP/2.
 
 use std::borrow::Cow;
+use std::io::Write as _;
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use ccproxy_h1::write;
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
+use httpdate::HttpDate;
 use smallvec::SmallVec;
 
 use super::own::BufferedReply;
@@ -171,6 +174,10 @@ pub(super) fn write_relayed(
     ending: (RequestId, Follows, Persistence),
 ) {
     write::status_line(out, status, reason);
+    // Whoever passes on a response without a date gives it that of its arrival (RFC 9110 section 6.6.1).
+    if !fields.iter().any(|field| field.is("date")) {
+        date(out);
+    }
     for (_, field) in plan.fields.of(fields) {
         write::field(out, field.name, field.value);
     }
@@ -191,7 +198,7 @@ pub(super) fn write_own(
 ) {
     let reason = StatusCode::from_u16(reply.status).ok().and_then(|status| status.canonical_reason());
     write::status_line(out, reply.status, reason.unwrap_or_default().as_bytes());
-    write::field(out, b"date", httpdate::fmt_http_date(std::time::SystemTime::now()).as_bytes());
+    date(out);
     for (name, value) in &reply.fields {
         write::checked_field(out, name.as_bytes(), value);
     }
@@ -203,6 +210,13 @@ pub(super) fn write_own(
     if !is_head && follows != Follows::AsSaid {
         out.extend_from_slice(&reply.body);
     }
+}
+
+/// Says that it is now.
+fn date(out: &mut Vec<u8>) {
+    let now = HttpDate::from(SystemTime::now());
+    // Nothing that is written to memory fails.
+    let _ = write!(out, "date: {now}\r\n");
 }
 
 fn end(out: &mut Vec<u8>, (id, follows, persistence): (RequestId, Follows, Persistence)) {

@@ -30,6 +30,28 @@ async fn a_request_goes_out_with_our_credential_and_without_the_clients() {
 }
 
 #[tokio::test]
+async fn a_response_without_a_date_gets_that_of_its_arrival() {
+    let upstream = Upstream::start().await;
+    let house = Plan::to(upstream.url("")).start();
+    let mut client = house.client().await;
+    client.send("GET", "/up/undated", "").await;
+    let mut wire = upstream.accept().await;
+    wire.read_head().await;
+    wire.write(OK).await;
+    let (head, _) = client.response().await;
+    let dated = httpdate::parse_http_date(head.get("date").unwrap()).unwrap();
+    assert!(dated.elapsed().unwrap().as_secs() < 60);
+
+    let said = "Sun, 06 Nov 1994 08:49:37 GMT";
+    client.send("GET", "/up/dated", "").await;
+    wire.read_head().await;
+    wire.write(format!("HTTP/1.1 200 OK\r\nDate: {said}\r\nContent-Length: 2\r\n\r\nok")).await;
+    let (head, _) = client.response().await;
+    assert_eq!(head.get("date"), Some(said));
+    assert_eq!(head.names().iter().filter(|name| **name == "date").count(), 1);
+}
+
+#[tokio::test]
 async fn a_connection_is_kept_on_both_sides() {
     let upstream = Upstream::start().await;
     let house = Plan::to(upstream.url("")).start();
