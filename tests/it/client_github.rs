@@ -44,14 +44,14 @@ async fn a_github_apps_token_expires_between_pages_and_nobody_notices() {
     let octo = Octo::new("gh-app", "").await;
     octo.sandbox.change_settings(Change {
         client: Some("gh-app".to_owned()),
-        access_token_ttl: Some(Duration::from_secs(3)),
+        access_token_ttl: Some(Duration::from_secs(6)),
         ..Change::default()
     });
     let _host = octo.home.serve().await;
     octo.login_by_device().await;
-    assert_eq!(list_repositories(&octo, "0.7").await, all_repositories());
+    assert_eq!(list_repositories(&octo, "1.2").await, all_repositories());
     let counts = octo.sandbox.counts();
-    assert!(counts.refreshes() >= 1, "seven pages at 0.7 s outlive a token of 3 s: {counts:?}");
+    assert!(counts.refreshes() >= 1, "seven pages at 1.2 s outlive a token of 6 s: {counts:?}");
     assert_eq!(counts.reuse_detected, 0);
     assert_eq!(github_status(&octo.home).await["problem"], Value::Null);
 }
