@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from . import measure
 from .peer import HTTP2, PLAIN, TLS
 
-NGINX, HAPROXY, FLOOR = "nginx", "haproxy", "minimal"
+NGINX, HAPROXY, NGHTTPX, FLOOR = "nginx", "haproxy", "nghttpx", "minimal"
 ABSOLUTE = "at most"
 
 
@@ -46,7 +46,10 @@ CASES = [
     cpu("TLS upstream, 10 KB", "/medium", Goal(NGINX, 0.80), kind=TLS),
     cpu("TLS upstream, 1 MB", "/large", Goal(NGINX, 0.85), kind=TLS),
     cpu("upload, 1 MB", "/small", Goal(NGINX, 0.70), body=1 << 20),
-    Case("HTTP/2 in, 0.2 KB", "µs CPU", measure.http2, kind=HTTP2, goals=(Goal(NGINX, 1.0), Goal(HAPROXY, 1.25))),
+    Case(
+        "HTTP/2 in, 0.2 KB", "µs CPU", measure.http2, kind=HTTP2,
+        goals=(Goal(NGINX, 1.0), Goal(HAPROXY, 1.25), Goal(NGHTTPX, 1.25)),
+    ),
     Case("latency added, one CPU", "µs p50", measure.latency, added=True, goals=(Goal(NGINX, 1.0),)),
     Case(
         "event of a stream, delay added, one CPU", "µs p50", measure.event_delay, "/events?n=200&us=5000",

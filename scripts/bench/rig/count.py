@@ -10,9 +10,10 @@ import signal
 import struct
 import subprocess
 
+from . import h2load
 from .build import build_c
 from .client import Client, Failed
-from .peer import PLAIN, Peer
+from .peer import HTTP2, Peer
 from .process import ALL, tree
 from .site import Site
 
@@ -23,7 +24,7 @@ WAITS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select",
 SLOW = 120
 
 
-def instructions(site: Site, peer: Peer):
+def instructions(site: Site, peer: Peer, kind):
     """User instructions, as callgrind counts them."""
     out = site.home / "callgrind"
 
@@ -36,7 +37,7 @@ def instructions(site: Site, peer: Peer):
         text = "".join(file.read_text() for file in out.iterdir())
         return sum(int(found) for found in re.findall(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)) // _repeated(text)
 
-    return _per_request(site, peer, wrapped, total)
+    return _per_request(site, peer, kind, wrapped, total)
 
 
 def _repeated(text):
@@ -44,27 +45,27 @@ def _repeated(text):
     return 2 if "\ntotals:" in text and "\nsummary:" in text else 1
 
 
-def system_calls(site: Site, peer: Peer):
+def system_calls(site: Site, peer: Peer, kind):
     """System calls of the work itself."""
-    return _traced(site, peer, lambda name: name not in WAITS)
+    return _traced(site, peer, kind, lambda name: name not in WAITS)
 
 
-def waits(site: Site, peer: Peer):
+def waits(site: Site, peer: Peer, kind):
     """System calls that wait for events: how many requests share one depends on who is scheduled when."""
-    return _traced(site, peer, lambda name: name in WAITS)
+    return _traced(site, peer, kind, lambda name: name in WAITS)
 
 
-def _traced(site, peer, counts):
+def _traced(site, peer, kind, counts):
     out = site.home / "strace"
 
     def total():
         rows = re.findall(r"^\s*[\d.]+\s+[\d.]+\s+\d+\s+(\d+).*?(\w+)$", out.read_text(), re.MULTILINE)
         return sum(int(calls) for calls, name in rows if name != "total" and counts(name))
 
-    return _per_request(site, peer, lambda: (["strace", "--follow-forks", "--summary-only", "-o", out, *peer.command], {}), total)
+    return _per_request(site, peer, kind, lambda: (["strace", "--follow-forks", "--summary-only", "-o", out, *peer.command], {}), total)
 
 
-def allocations(site: Site, peer: Peer):
+def allocations(site: Site, peer: Peer, kind):
     """Calls of malloc and its kin."""
     shim, out = build_c("load/allocations.c", shared=True), site.home / "allocations"
 
@@ -72,22 +73,22 @@ def allocations(site: Site, peer: Peer):
         out.write_bytes(bytes(8))
         return peer.command, {"LD_PRELOAD": str(shim), "BENCH_ALLOCATIONS": str(out)}
 
-    return _per_request(site, peer, wrapped, lambda: struct.unpack("l", out.read_bytes())[0])
+    return _per_request(site, peer, kind, wrapped, lambda: struct.unpack("l", out.read_bytes())[0])
 
 
-def _per_request(site, peer, wrapped, total):
+def _per_request(site, peer, kind, wrapped, total):
     totals = []
     for requests in (FEW, MANY):
         command, env = wrapped()
-        _run(site, peer, command, env, requests)
+        _run(site, peer, kind, command, env, requests)
         totals.append(total())
     return (totals[1] - totals[0]) / (MANY - FEW)
 
 
-def _run(site, peer, command, env, requests):
+def _run(site, peer, kind, command, env, requests):
     process = site.start(command, f"{peer.label}-counted", env=peer.env | env)
     try:
-        _drive(site, peer.subjects(PLAIN)[0], process, requests)
+        _drive(site, peer.subjects(kind)[0], kind, process, requests)
         # A tracer writes its sums once its child has ended by itself.
         below = tree(process.pid)[1:] if command[0] == "strace" else [process.pid]
         os.kill(below[0], signal.SIGINT)
@@ -99,8 +100,11 @@ def _run(site, peer, command, env, requests):
         site.running.remove(process)
 
 
-def _drive(site, subject, process, requests):
+def _drive(site, subject, kind, process, requests):
     process.wait_for_port(subject.port, SLOW)
+    if kind == HTTP2:
+        h2load.drive(subject, "/small", requests, ALL, SLOW)
+        return
     with Client(site, ["exactly", subject.port, subject.prefix + "/small", CONNECTIONS], ALL, SLOW) as client:
         client.line()
         client.tell(requests)

@@ -1,4 +1,4 @@
-"""ccproxy beside itself: what a request costs as routes, connections and plugins grow, and with two workers."""
+"""ccproxy beside itself: what a request costs as routes, connections and plugins grow, and with the access log."""
 
 from dataclasses import dataclass
 from statistics import median
@@ -6,7 +6,7 @@ from statistics import median
 from . import ccproxy, measure
 from .cases import Case
 from .peer import PLAIN, Door
-from .process import ALL, CPUS, free_port
+from .process import free_port
 
 PLUGIN = "libccproxy_provider_api_key.so"
 
@@ -26,13 +26,13 @@ def routes(site, count):
     more = "".join(
         f'[routes.r{n}]\nconnection = "plain"\nupstream = "http://127.0.0.1:{site.upstream_port}"\n' for n in range(count)
     )
-    return _variant(site, f"routes-{count}", f"/r{count // 2}", more)
+    return variant(site, f"routes-{count}", f"/r{count // 2}", more)
 
 
 def connections(site, count):
     upstream = f"http://127.0.0.1:{site.upstream_port}"
     more = "".join(ccproxy.key_connection(f"c{n}", upstream) for n in range(count))
-    return _variant(site, f"connections-{count}", f"/c{count // 2}", more)
+    return variant(site, f"connections-{count}", f"/c{count // 2}", more)
 
 
 def plugins(site, count):
@@ -40,7 +40,7 @@ def plugins(site, count):
     upstream = f"http://127.0.0.1:{site.upstream_port}"
     names = [f"key-{n:03}" for n in range(count)]
     more = "".join(ccproxy.key_connection(f"c{n}", upstream, provider=name) for n, name in enumerate(names))
-    peer = _variant(site, f"plugins-{count}", f"/c{count // 2}", more)
+    peer = variant(site, f"plugins-{count}", f"/c{count // 2}", more)
     folder = site.home / peer.label / "plugins"
     original = (folder / PLUGIN).read_bytes()
     for name in names:
@@ -51,48 +51,54 @@ def plugins(site, count):
     return peer
 
 
-def workers(site, count):
-    return _variant(site, f"workers-{count}", "/plain", "", workers=count)
+def access_log(site, state):
+    """A line per request, into a file as a service manager would take it."""
+    return variant(site, f"access-log-{state}", "/plain", f"[logging]\naccess_log = {'true' if state == 'on' else 'false'}\n")
 
 
-def _variant(site, label, prefix, more, workers=None):
+def variant(site, label, prefix, more="", workers=None):
+    """ccproxy in one of its sizes."""
     port = free_port()
     return ccproxy.configured(site, label, port, [Door(PLAIN, port, prefix=prefix)], more=more, workers=workers)
 
 
-def _growth(configured, sizes, name=None, **more):
-    word = configured.__name__
-    case = Case(f"as {name or word} grow", "µs CPU", measure.cpu_per_request)
-    return Growth(word, case, sizes, configured, **more)
+def _growth(word, configured, sizes, name):
+    return Growth(word, Case(name, "µs CPU", measure.cpu_per_request), sizes, configured)
 
 
 GROWTHS = [
-    _growth(routes, (1, 100, 10_000)),
-    _growth(connections, (1, 1000), "connections of the credential table"),
-    _growth(plugins, (1, 50)),
-    _growth(workers, (1, 2), spread=True),
+    _growth("routes", routes, (1, 100, 10_000), "as routes grow"),
+    _growth("connections", connections, (1, 1000), "as connections of the credential table grow"),
+    _growth("plugins", plugins, (1, 50), "as plugins grow"),
+    _growth("access-log", access_log, ("off", "on"), "access log"),
 ]
-# Two workers need two CPUs; the load side takes others where there are any.
-WORKING = set(CPUS[:2]) if len(CPUS) >= 4 else ALL
-LOADING = set(CPUS[2:]) if len(CPUS) >= 4 else ALL
 
 
 def line(growth, series):
     """One line: the first size as it is, the others as shares of it, with the clean slices of each."""
     told, first = [], None
     for size in growth.sizes:
-        each = series.get(f"{growth.word}-{size}")
-        slices = each and (each.clean or each.slices)
-        if not slices:
-            told.append(f"{size:,}: {each.failed or 'no slice' if each else 'left out'}")
+        word = f"{size:,}" if isinstance(size, int) else size
+        figure = figure_of(growth, size, series)
+        if isinstance(figure, str):
+            told.append(f"{word}: {figure}")
             continue
-        cost, rate = (median(slice[key] for slice in slices) for key in ("value", "per_second"))
-        sure = len(each.clean) >= growth.case.enough
-        mark = "" if sure and (first is None or first[2]) else "~"
-        clean = f"({len(each.clean)} clean)"
+        sure = figure["sure"] and (first is None or first["sure"])
+        mark, clean = "" if sure else "~", f"({figure['clean']} clean)"
         if first is None:
-            first = (cost, rate, sure)
-            told.append(f"{size:,}: {mark}{cost:.1f} {growth.case.unit}, {mark}{rate:,.0f} requests/s {clean}")
+            first = figure
+            told.append(f"{word}: {mark}{figure['value']:.1f} {growth.case.unit}, {mark}{figure['per_second']:,.0f} requests/s {clean}")
         else:
-            told.append(f"{size:,}: {mark}{cost / first[0]:.2f} of it, {mark}{rate / first[1]:.2f} of the requests {clean}")
+            cost, rate = (figure[key] / first[key] for key in ("value", "per_second"))
+            told.append(f"{word}: {mark}{cost:.2f} of it, {mark}{rate:.2f} of the requests {clean}")
     return f"{growth.case.name}: " + "; ".join(told)
+
+
+def figure_of(growth, size, series):
+    """The medians of one size, or why there are none."""
+    each = series.get(f"{growth.word}-{size}")
+    slices = each and (each.clean or each.slices)
+    if not slices:
+        return each.failed or "no slice" if each else "left out"
+    medians = {key: median(slice[key] for slice in slices) for key in ("value", "per_second", "load") if key in slices[0]}
+    return medians | {"clean": len(each.clean), "sure": len(each.clean) >= growth.case.enough}

@@ -17,6 +17,8 @@ def versions(names):
         told["nginx"] = [find("nginx", "nginx"), "-v"]
     if "haproxy" in names:
         told["haproxy"] = [find("haproxy", "haproxy"), "-v"]
+    if "nghttpx" in names:
+        told["nghttpx"] = [find("nghttpx", "nghttp2-proxy"), "--version"]
     if "envoy" in names:
         told["envoy"] = [find_envoy(), "--version"]
     if "caddy" in names:

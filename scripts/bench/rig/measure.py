@@ -1,20 +1,15 @@
 """One slice: what a proxy costs for about a second of one kind of work."""
 
-import os
-import re
-import subprocess
 import time
 
-from .client import Client, Failed
+from . import h2load
+from .client import Client
 from .noise import Watch
-from .packages import find, library_path
-from .process import DRIVING, MEASURED, PATIENCE, cpu_seconds
+from .process import DRIVING, MEASURED, cpu_seconds
 
 MICROSECONDS = 1e6
 WARM_UP = 200
 SLICE = 1000
-# Of HTTP/2: connections, and streams on each.
-MULTIPLEXED = (8, 16)
 
 
 def cpu_per_request(site, case, subject):
@@ -31,14 +26,42 @@ def cpu_per_request(site, case, subject):
     return {"value": used / answered * MICROSECONDS, "per_second": answered / nanoseconds * 1e9}, noise
 
 
+def spread(site, case, subject):
+    """The same with two clients, so that one is not what it waits for; and what the load side took of the CPUs."""
+    command = ["requests", subject.port, subject.prefix + case.path, case.connections // 2, case.body]
+    with Client(site, command, site.driving) as one, Client(site, command, site.driving) as other:
+        clients = (one, other)
+        for client in clients:
+            client.line()
+        _together(clients, WARM_UP)
+        load = [site.upstream.pid, *(client.process.pid for client in clients)]
+        watch, proxy_before, load_before = Watch(), cpu_seconds(subject.process.pid), sum(map(cpu_seconds, load))
+        answers = _together(clients, SLICE)
+        proxy = cpu_seconds(subject.process.pid) - proxy_before
+        driving = sum(map(cpu_seconds, load)) - load_before
+        noise = watch.noise()
+    answered, seconds = sum(count for count, _ in answers), max(nanoseconds for _, nanoseconds in answers) / 1e9
+    return {
+        "value": proxy / answered * MICROSECONDS,
+        "load": driving / answered * MICROSECONDS,
+        "per_second": answered / seconds,
+    }, noise
+
+
+def _together(clients, milliseconds):
+    for client in clients:
+        client.tell(milliseconds)
+    return [tuple(map(int, client.line().split())) for client in clients]
+
+
 def http2(_site, case, subject):
     """CPU of the proxy per request that comes in by HTTP/2."""
     began = time.monotonic()
     few = 1000
-    _h2load(case, subject, few)
+    h2load.drive(subject, case.path, few, DRIVING)
     many = max(few, int(few / (time.monotonic() - began)))
     watch, before = Watch(), cpu_seconds(subject.process.pid)
-    _h2load(case, subject, many)
+    h2load.drive(subject, case.path, many, DRIVING)
     used, noise = cpu_seconds(subject.process.pid) - before, watch.noise()
     return {"value": used / many * MICROSECONDS}, noise
 
@@ -65,23 +88,3 @@ def _percentiles(site, command, subject):
         site.upstream.pin(DRIVING)
     return {"value": median / 1000, "p99": high / 1000, "cpu": used / count * MICROSECONDS}, noise
 
-
-def _h2load(case, subject, count):
-    connections, streams = MULTIPLEXED
-    h2load = find("h2load", "nghttp2-client")
-    if not h2load:
-        raise Failed("h2load cannot be had")
-    command = [
-        h2load, f"-n{count}", f"-c{connections}", f"-m{streams}", "-t1",
-        "-H", "authorization: Bearer of-the-client", f"http://127.0.0.1:{subject.port}{subject.prefix}{case.path}",
-    ]
-    try:
-        done = subprocess.run(
-            [str(part) for part in command], env=os.environ | library_path(), capture_output=True, text=True,
-            timeout=PATIENCE, preexec_fn=lambda: os.sched_setaffinity(0, DRIVING),
-        )
-    except subprocess.TimeoutExpired as error:
-        raise Failed(f"{count} requests took more than {PATIENCE} s") from error
-    good = re.search(r"status codes: (\d+) 2xx", done.stdout)
-    if not good or int(good[1]) != count:
-        raise Failed(f"h2load: {good[0] if good else done.stderr.strip()} of {count}")

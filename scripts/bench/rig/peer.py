@@ -56,6 +56,9 @@ class Peer:
         self.process.stop()
         self.site.running.remove(self.process)
 
+    def takes(self, kind):
+        return any(door.kind == kind for door in self.doors)
+
     def subjects(self, kind):
         return [
             Subject(self.name, door.form, door.port, door.prefix, self.process)

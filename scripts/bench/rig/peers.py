@@ -1,8 +1,9 @@
-"""The proxies that are measured. All do the same work: proxy, replace Authorization, keep connections, log nothing."""
+"""The proxies that are measured. All do the same work: proxy, replace Authorization, keep connections, log nothing.
+Two do less, and are told apart: `ADDS_ONLY`, `CARRIES_NOTHING`."""
 
 import sys
 
-from . import ccproxy
+from . import ccproxy, h2load
 from .build import build_c, build_ccproxy, build_pingora
 from .packages import find, find_envoy, library_path
 from .peer import HTTP2, PLAIN, TLS, Door, Peer
@@ -54,6 +55,18 @@ def caddy(site: Site):
     return Peer(site, "caddy", doors, command, library_path() | {"GOMAXPROCS": str(site.workers), "HOME": str(site.home)})
 
 
+def nghttpx(site: Site):
+    """Only for HTTP/2, which it is made for. As Debian builds it, without mruby, it adds a field and replaces none."""
+    door = Door(HTTP2, free_port())
+    command = [
+        _nghttpx(), "--conf=/dev/null", f"--workers={site.workers}", f"--frontend=127.0.0.1,{door.port};no-tls",
+        f"--backend=127.0.0.1,{site.upstream_port}", f"--add-request-header=authorization: Bearer {KEY}",
+        "--frontend-http2-read-timeout=1h", "--backend-keep-alive-timeout=1h", "--accesslog-file=/dev/null",
+        "--errorlog-file=/dev/stderr", f"--rlimit-nofile={site.fd_limit}",
+    ]
+    return Peer(site, "nghttpx", [door], command, library_path())
+
+
 def floor(site: Site, name):
     command = [build_c(f"floors/{name}.c"), port := free_port(), site.upstream_port, site.workers]
     return Peer(site, name, [Door(PLAIN, port)], command, {"BENCH_KEY": KEY})
@@ -75,11 +88,16 @@ def _caddy():
     return find("caddy", "caddy")
 
 
+def _nghttpx():
+    return find("nghttpx", "nghttp2-proxy")
+
+
 # What each needs that must be fetched or built, and how it is made.
 KNOWN = {
     "ccproxy": (build_ccproxy, ccproxy.peer),
     "nginx": (_nginx, nginx),
     "haproxy": (_haproxy, haproxy),
+    "nghttpx": (_nghttpx, nghttpx),
     "pingora": (build_pingora, pingora),
     "envoy": (find_envoy, envoy),
     "caddy": (_caddy, caddy),
@@ -91,6 +109,8 @@ ALSO = {"ccproxy": ((HTTP2,), ccproxy.with_http2), "haproxy": ((PLAIN, TLS), hap
 FLOORS = ("minimal", "forward")
 # Relays bytes, so the token of the client arrives.
 CARRIES_NOTHING = ("forward",)
+# The token of the client arrives beside ours.
+ADDS_ONLY = ("nghttpx",)
 
 
 def provide(names, kinds=()):
@@ -98,7 +118,7 @@ def provide(names, kinds=()):
     build_c("load/client.c")
     build_c("load/upstream.c")
     if HTTP2 in kinds:
-        find("h2load", "nghttp2-client")
+        h2load.provide()
     if TLS in kinds:
         _nginx()
     return [name for name in names if KNOWN[name][0]()]
@@ -110,6 +130,13 @@ def make(site, names):
 
 def make_also(site, names, kinds):
     return [made(site) for name, (own, made) in ALSO.items() if name in names and kinds.intersection(own)]
+
+
+def make_for(site, names, kind):
+    """One of each name that takes this kind of work."""
+    made = [*make_also(site, names, {kind}), *make(site, names)]
+    taking = {peer.name: peer for peer in reversed(made) if peer.takes(kind)}
+    return [taking[name] for name in names if name in taking]
 
 
 def start(peers):

@@ -6,6 +6,11 @@ from .cases import ABSOLUTE, FLOOR, NGINX
 
 OURS = "ccproxy"
 DIRECT = "direct"
+# Who is measured although it does not do all of the work.
+DOES_LESS = {
+    "nghttpx": "adds our token beside the client's: as Debian builds it, it replaces no field",
+    "forward": "relays bytes: the upstream sees the client's token",
+}
 
 
 def summary(case, series):
@@ -49,6 +54,9 @@ def table(results):
     lines = [" | ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in [heads, *rows]]
     lines.insert(1, "-|-".join("-" * width for width in widths))
     lines.append("~: too few clean slices on one side, so no verdict (?). clean: the fewest of any peer.")
+    for name in others:
+        if name in DOES_LESS:
+            lines.append(f"{name} {DOES_LESS[name]}.")
     return "\n".join(lines)
 
 
@@ -85,7 +93,8 @@ def _verdict(goal, ours, peers):
         verdict = "?"
     else:
         verdict = "met" if ours["value"] <= goal.at_most * peer["value"] else "missed"
-    return f"{goal.against} {goal.at_most:g} {verdict}"
+    told = "-" if not ours or not peer or peer["value"] <= 0 else f"{ours['value'] / peer['value']:.2f}"
+    return f"{goal.against} {goal.at_most:g} {verdict} ({told})"
 
 
 def document(machine, results, growths, all_series):

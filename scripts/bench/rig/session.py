@@ -1,10 +1,10 @@
 """One run: its groups of cases, one after the other, and what they gave."""
 
 from . import alone, peers, report, slices
-from .growth import LOADING, WORKING
-from .peer import Subject
+from .peer import PLAIN, Subject
 from .process import DRIVING, MEASURED
 from .proof import Unproven, prove
+from .workers import LOADING, WORKING
 
 
 class Session:
@@ -43,6 +43,8 @@ class Session:
 
     def grow(self, growth):
         """ccproxy in each size, all at once."""
+        if growth.spread:
+            self.site.restart_upstream(threads=max(growth.sizes))
         started = peers.start([growth.configured(self.site, size) for size in growth.sizes])
         subjects = [Subject(peer.label, "", peer.doors[0].port, peer.doors[0].prefix, peer.process) for peer in started]
         if growth.spread:
@@ -51,6 +53,7 @@ class Session:
         self.series[growth.case.name] = self._take(growth.case, proven)
         if growth.spread:
             self._pin(subjects, MEASURED, DRIVING)
+            self.site.restart_upstream(self.site.workers)
         for peer in started:
             peer.stop()
 
@@ -59,7 +62,7 @@ class Session:
 
     def _proxies(self):
         """The floors are there for what a request costs; idle, they are hardly a program."""
-        return [peer for peer in self.peers if peer.name not in peers.FLOORS]
+        return [peer for peer in self.peers if peer.name not in peers.FLOORS and peer.takes(PLAIN)]
 
     def _pin(self, subjects, working, loading):
         for subject in subjects:

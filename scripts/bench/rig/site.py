@@ -31,8 +31,7 @@ class Site:
         self.running = []
 
     def __enter__(self):
-        self.upstream = self.start([build_c("load/upstream.c"), self.upstream_port, self.workers], "upstream", cpus=DRIVING)
-        self.upstream.wait_for_port(self.upstream_port)
+        self.upstream = self._start_upstream(self.workers)
         if self.with_tls:
             self.tls_upstream = self._start_tls_upstream()
         return self
@@ -41,6 +40,12 @@ class Site:
         for process in reversed(self.running):
             process.stop()
         shutil.rmtree(self.home, ignore_errors=True)
+
+    def restart_upstream(self, threads):
+        """On the same port."""
+        self.upstream.stop()
+        self.running.remove(self.upstream)
+        self.upstream = self._start_upstream(threads)
 
     def start(self, command, name, env=None, cpus=None):
         process = Process(command, self.home / f"{name}.log", env=env, cpus=cpus, cwd=self.home)
@@ -64,6 +69,11 @@ class Site:
         filled = self.home / (name or Path(template).name)
         filled.write_text(re.sub("@([A-Z0-9_]+)@", lambda name: str(known[name[1]]), text))
         return filled
+
+    def _start_upstream(self, threads):
+        process = self.start([build_c("load/upstream.c"), self.upstream_port, threads], "upstream", cpus=DRIVING)
+        process.wait_for_port(self.upstream_port)
+        return process
 
     def _start_tls_upstream(self):
         nginx = find("nginx", "nginx")
