@@ -19,6 +19,8 @@ pub mod login;
 pub mod message;
 pub mod meter;
 pub mod model;
+#[cfg(test)]
+mod pipe;
 pub mod plugin;
 mod private_file;
 pub mod proxy;

@@ -201,7 +201,7 @@ impl Conn {
     }
 
     /// See [`ClientStream::reset_when_closed`].
-    pub(super) fn reset_when_closed(&self) {
+    pub(super) fn reset_when_closed(&mut self) {
         self.stream.reset_when_closed();
     }
 }

@@ -307,7 +307,7 @@ impl Request<'_> {
             Err(Spilled::Upstream(reason)) => {
                 body.fail(&reason);
                 if coding.follows == Follows::UntilClose {
-                    self.conn.borrow().reset_when_closed();
+                    self.conn.borrow_mut().reset_when_closed();
                 }
                 Next::Nothing
             }

@@ -4,12 +4,13 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ccproxy_h1::Buffers;
 use hyper::client::conn::http2;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::time::Instant;
 
 use super::source::Attempt;
 use super::wire::Wire;
@@ -102,6 +103,13 @@ impl Pool {
             });
         }
         slots.retain(|_, slots| !slots.is_empty());
+    }
+
+    /// How many HTTP/1.1 connections wait.
+    #[cfg(test)]
+    pub(super) fn idle(&self) -> usize {
+        let slots = self.slots.borrow();
+        slots.values().flat_map(HashMap::values).map(|slot| slot.http1.borrow().len()).sum()
     }
 
     fn slot(&self, to: &Destination) -> Rc<Slot> {

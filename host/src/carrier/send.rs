@@ -181,7 +181,7 @@ impl Sending<'_> {
         let limit = self.plan.route.policy.timeout;
         let started = Instant::now();
         loop {
-            let moved = Instant::from_std(self.body.last_moved()).max(started);
+            let moved = self.body.last_moved().max(started);
             let patience = if self.body.is_complete() { limit } else { limit.max(IDLE) };
             let deadline = moved + patience;
             if deadline <= Instant::now() {

@@ -13,15 +13,21 @@ pub(crate) enum ClientStream {
     Tcp(TcpStream),
     /// A Unix socket.
     Unix(UnixStream),
+    /// A test's.
+    #[cfg(test)]
+    Memory(crate::pipe::End),
 }
 
 impl ClientStream {
     /// Makes closing look like the failure it is, where nothing else tells the client that a response is not whole: a
     /// body that ends with its connection, and broke off.
-    pub(super) fn reset_when_closed(&self) {
-        if let Self::Tcp(tcp) = self {
+    pub(super) fn reset_when_closed(&mut self) {
+        match self {
             // It fails only on a connection that is gone.
-            let _ = tcp.set_zero_linger();
+            Self::Tcp(tcp) => drop(tcp.set_zero_linger()),
+            Self::Unix(_) => {}
+            #[cfg(test)]
+            Self::Memory(end) => end.reset_when_closed(),
         }
     }
 }
@@ -38,11 +44,20 @@ impl From<UnixStream> for ClientStream {
     }
 }
 
+#[cfg(test)]
+impl From<crate::pipe::End> for ClientStream {
+    fn from(end: crate::pipe::End) -> Self {
+        Self::Memory(end)
+    }
+}
+
 impl AsyncRead for ClientStream {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Unix(unix) => Pin::new(unix).poll_read(cx, buf),
+            #[cfg(test)]
+            Self::Memory(end) => Pin::new(end).poll_read(cx, buf),
         }
     }
 }
@@ -52,6 +67,8 @@ impl AsyncWrite for ClientStream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Unix(unix) => Pin::new(unix).poll_write(cx, buf),
+            #[cfg(test)]
+            Self::Memory(end) => Pin::new(end).poll_write(cx, buf),
         }
     }
 
@@ -63,6 +80,8 @@ impl AsyncWrite for ClientStream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Self::Unix(unix) => Pin::new(unix).poll_write_vectored(cx, bufs),
+            #[cfg(test)]
+            Self::Memory(end) => Pin::new(end).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -74,6 +93,8 @@ impl AsyncWrite for ClientStream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Unix(unix) => Pin::new(unix).poll_flush(cx),
+            #[cfg(test)]
+            Self::Memory(end) => Pin::new(end).poll_flush(cx),
         }
     }
 
@@ -81,6 +102,8 @@ impl AsyncWrite for ClientStream {
         match self.get_mut() {
             Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Unix(unix) => Pin::new(unix).poll_shutdown(cx),
+            #[cfg(test)]
+            Self::Memory(end) => Pin::new(end).poll_shutdown(cx),
         }
     }
 }

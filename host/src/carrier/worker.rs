@@ -87,7 +87,17 @@ impl Worker {
 
     /// Closes upstream connections that were idle too long.
     pub(crate) fn expire_idle(&self) {
-        self.pool.expire(std::time::Instant::now());
+        self.pool.expire(tokio::time::Instant::now());
+    }
+}
+
+#[cfg(test)]
+impl Worker {
+    /// Connections under way with clients, connections of either side that are not closed, and those of them that wait
+    /// in the pool.
+    pub(crate) fn connections(&self) -> (usize, usize, usize) {
+        // Each has a hand on the buffers, as have the worker and its pool.
+        (self.active.get(), Rc::strong_count(&self.buffers) - 2, self.pool.idle())
     }
 }
 

@@ -57,11 +57,33 @@ impl Plan {
     }
 
     pub(super) fn start_without_credential(self) -> House {
+        let connector = Connector::new(&self.connector).unwrap();
+        let (rules, cell) = self.rules(connector);
+        let issuer = Arc::new(Issuer::default());
+        let events = Arc::new(Events::default());
+        let running = Proxy::start(ProxyConfig {
+            listeners: vec![ListenerSpec {
+                place: Place::Tcp("127.0.0.1:0".parse().unwrap()),
+                terms: Terms::default(),
+            }],
+            // One worker, one pool: tests speak of the kept connection.
+            workers: 1,
+            rules: Arc::new(ArcSwap::from_pointee(rules)),
+            acquire: issuer.clone(),
+            hooks: events.clone(),
+            meter: Default::default(),
+            own_paths: None,
+        })
+        .unwrap();
+        House { running, cell, issuer, events }
+    }
+
+    /// The rules of such a proxy, and where its credential is.
+    pub(super) fn rules(self, connector: Connector) -> (Rules, Arc<Cell>) {
         let connection = ConnectionId::global("up".parse().unwrap());
         let key = CredentialKey { connection: connection.clone(), target: Target::default() };
         let cell = Arc::new(Cell::new(key));
-        let connector = Arc::new(Connector::new(&self.connector).unwrap());
-        let to = Destination::new(self.upstream.parse().unwrap(), cell.clone(), connector);
+        let to = Destination::new(self.upstream.parse().unwrap(), cell.clone(), Arc::new(connector));
         let route = Route {
             name: "up".parse().unwrap(),
             path: "up".parse().unwrap(),
@@ -72,31 +94,15 @@ impl Plan {
             forward: Forward::To(Arc::new(to)),
             meter: Default::default(),
         };
-        let table = RouteTable::build(vec![route], ["X-Vendor-Key"]).unwrap();
-        let issuer = Arc::new(Issuer::default());
-        let events = Arc::new(Events::default());
-        let running = Proxy::start(ProxyConfig {
-            listeners: vec![ListenerSpec {
-                place: Place::Tcp("127.0.0.1:0".parse().unwrap()),
-                terms: Terms::default(),
-            }],
-            // One worker, one pool: tests speak of the kept connection.
-            workers: 1,
-            rules: Arc::new(ArcSwap::from_pointee(Rules {
-                callbacks: Arc::default(),
-                guard: self.guard,
-                routes: table,
-                http2: self.http2,
-                access_log: true,
-                drain_timeout: self.drain_timeout,
-            })),
-            acquire: issuer.clone(),
-            hooks: events.clone(),
-            meter: Default::default(),
-            own_paths: None,
-        })
-        .unwrap();
-        House { running, cell, issuer, events }
+        let rules = Rules {
+            callbacks: Arc::default(),
+            guard: self.guard,
+            routes: RouteTable::build(vec![route], ["X-Vendor-Key"]).unwrap(),
+            http2: self.http2,
+            access_log: true,
+            drain_timeout: self.drain_timeout,
+        };
+        (rules, cell)
     }
 }
 

@@ -14,6 +14,10 @@ pub enum Stream {
     Plain(TcpStream),
     /// TLS over TCP. Boxed because its state is ten times the size of a socket.
     Tls(Box<TlsStream<TcpStream>>),
+    /// A test's.
+    #[cfg(test)]
+    #[expect(private_interfaces, reason = "it exists in tests only")]
+    Memory(crate::pipe::End),
 }
 
 impl AsyncRead for Stream {
@@ -21,6 +25,8 @@ impl AsyncRead for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_read(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+            #[cfg(test)]
+            Self::Memory(end) => Pin::new(end).poll_read(cx, buf),
         }
     }
 }
@@ -30,6 +36,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write(cx, buf),
             Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+            #[cfg(test)]
+            Self::Memory(end) => Pin::new(end).poll_write(cx, buf),
         }
     }
 
@@ -41,6 +49,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_write_vectored(cx, bufs),
             Self::Tls(tls) => Pin::new(tls).poll_write_vectored(cx, bufs),
+            #[cfg(test)]
+            Self::Memory(end) => Pin::new(end).poll_write_vectored(cx, bufs),
         }
     }
 
@@ -48,6 +58,8 @@ impl AsyncWrite for Stream {
         match self {
             Self::Plain(tcp) => tcp.is_write_vectored(),
             Self::Tls(tls) => tls.is_write_vectored(),
+            #[cfg(test)]
+            Self::Memory(end) => end.is_write_vectored(),
         }
     }
 
@@ -55,6 +67,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_flush(cx),
             Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+            #[cfg(test)]
+            Self::Memory(end) => Pin::new(end).poll_flush(cx),
         }
     }
 
@@ -62,6 +76,8 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Self::Plain(tcp) => Pin::new(tcp).poll_shutdown(cx),
             Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+            #[cfg(test)]
+            Self::Memory(end) => Pin::new(end).poll_shutdown(cx),
         }
     }
 }

@@ -70,6 +70,8 @@ pub struct Connector {
     timeout: Duration,
     outbound: outbound::Rules,
     tls: tls::Client,
+    #[cfg(test)]
+    memory: Option<crate::pipe::Asking>,
 }
 
 /// Why a connection could not be opened.
@@ -143,7 +145,17 @@ impl Connector {
             timeout: options.timeout,
             outbound: outbound::Rules::resolve(&options.outbound_proxy, |name| std::env::var(name).ok()),
             tls: tls::Client::new(options.extra_ca.as_deref())?,
+            #[cfg(test)]
+            memory: None,
         })
+    }
+
+    /// Whose connections a test plays, in memory.
+    #[cfg(test)]
+    pub(crate) fn in_memory(asking: crate::pipe::Asking) -> Self {
+        let options = ConnectorOptions { outbound_proxy: OutboundProxy::None, ..Default::default() };
+        let connector = Self::new(&options).expect("no file is read for these options");
+        Self { memory: Some(asking), ..connector }
     }
 
     /// Tells this connector's connections from another's: part of a pool's key.
@@ -160,6 +172,17 @@ impl Connector {
     }
 
     async fn open(&self, origin: &Origin, offer: Offer) -> Result<Connection, ConnectError> {
+        #[cfg(test)]
+        if let Some(asking) = &self.memory {
+            let (answer, answered) = tokio::sync::oneshot::channel();
+            let _ = asking.send(answer);
+            let refused = |_| ConnectError::Tcp {
+                to: origin.to_string(),
+                source: std_io::ErrorKind::ConnectionRefused.into(),
+            };
+            let end = answered.await.map_err(refused)?;
+            return Ok(Connection { io: Stream::Memory(end), protocol: Protocol::Http1 });
+        }
         let tcp = match self.outbound.proxy_for(origin) {
             None => tcp::connect(origin.host(), origin.port()).await?,
             Some(proxy) => {

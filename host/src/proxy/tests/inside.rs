@@ -1,0 +1,88 @@
+//! A worker without sockets: its clients and its upstream are ends of connections in memory, and the clock is paused.
+//! Time passes when nobody has anything left to do, and then at once.
+
+use std::cell::RefCell;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use tokio::sync::mpsc;
+use tokio::task::{LocalSet, spawn_local};
+
+use super::house::{Events, Issuer, Plan, token};
+use crate::carrier::{Shared, Worker, serve};
+use crate::message::{Entry, Local, Via};
+use crate::pipe::{self, Asked, End};
+use crate::upstream::connect::Connector;
+
+/// What clients call us.
+pub(super) const AUTHORITY: &str = "127.0.0.1:8462";
+/// What a socket holds until it is read.
+const ROOM: usize = 256 * 1024;
+
+pub(super) struct Inside {
+    pub(super) worker: Rc<Worker>,
+    pub(super) issuer: Arc<Issuer>,
+    asked: RefCell<Option<Asked>>,
+}
+
+impl Inside {
+    /// A worker with the credential of generation 1. Of the plan's connector nothing is used.
+    pub(super) fn new(plan: Plan) -> Self {
+        let (asking, asked) = mpsc::unbounded_channel();
+        let (rules, cell) = plan.rules(Connector::in_memory(asking));
+        cell.publish(token(1));
+        let issuer = Arc::new(Issuer::default());
+        let shared = Shared {
+            rules: Arc::new(ArcSwap::from_pointee(rules)),
+            acquire: issuer.clone(),
+            hooks: Arc::new(Events::default()),
+            meter: Default::default(),
+            own: None,
+        };
+        Self { worker: Worker::new(Arc::new(shared), 0), issuer, asked: RefCell::new(Some(asked)) }
+    }
+
+    /// Who is asked for connections to the upstream. Once.
+    pub(super) fn asked(&self) -> Asked {
+        self.asked.borrow_mut().take().expect("nobody else plays the upstream")
+    }
+
+    /// A new client, of our user.
+    pub(super) fn client(&self) -> End {
+        let (client, ours) = pipe::pair(ROOM);
+        let via = Via {
+            local: Local::Tcp(AUTHORITY.parse().unwrap()),
+            dedicated: None,
+            http2: false,
+            exposed: false,
+            entry: Entry::SameUser,
+        };
+        let (active, worker) = (self.worker.active(), self.worker.clone());
+        spawn_local(async move {
+            let _active = active;
+            serve(worker, Rc::new(via), ours.into(), std::future::pending()).await;
+        });
+        client
+    }
+
+    /// Answers the next question for a connection to the upstream.
+    pub(super) fn connect(answer: tokio::sync::oneshot::Sender<End>) -> Option<End> {
+        let (upstream, ours) = pipe::pair(ROOM);
+        answer.send(ours).ok().map(|()| upstream)
+    }
+}
+
+/// Waits until nobody has anything left to do.
+pub(super) async fn quiet() {
+    tokio::time::sleep(Duration::from_millis(1)).await;
+}
+
+/// Runs a story of a worker.
+pub(super) fn run<T>(story: impl Future<Output = T>) -> T {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    LocalSet::new().block_on(&runtime, story)
+}
