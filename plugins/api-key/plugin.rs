@@ -9,6 +9,10 @@ mod routes;
 mod schemas;
 mod storage;
 
+#[cfg(test)]
+#[path = "tests/it/main.rs"]
+mod tests;
+
 use std::time::Duration;
 
 use ccproxy_plugin_sdk::{

@@ -15,6 +15,10 @@ mod schemas;
 mod scopes;
 mod storage;
 
+#[cfg(test)]
+#[path = "tests/it/main.rs"]
+mod tests;
+
 use ccproxy_plugin_oauth::{
     AuthorizationRequest, DEFAULT_TOKEN, GrantType, LoginTokens, OAuthClient, OAuthRecord, Progress,
 };

@@ -13,6 +13,10 @@ mod routes;
 mod schemas;
 mod storage;
 
+#[cfg(test)]
+#[path = "tests/it/main.rs"]
+mod tests;
+
 use ccproxy_plugin_oauth::{AuthorizationRequest, OAuthRecord, Progress, entered_token};
 use ccproxy_plugin_sdk::{
     Account, Connection, Description, Error, Flow, Host, LoginInput, LoginRequest, Manifest, Provider,

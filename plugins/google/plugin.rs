@@ -13,6 +13,10 @@ mod schemas;
 mod scopes;
 mod storage;
 
+#[cfg(test)]
+#[path = "tests/it/main.rs"]
+mod tests;
+
 use ccproxy_plugin_oauth::{
     AuthorizationRequest, LoginTokens, OAuthClient, OAuthRecord, Progress, entered_token,
 };

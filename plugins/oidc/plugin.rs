@@ -6,6 +6,10 @@ mod routes;
 mod schemas;
 mod storage;
 
+#[cfg(test)]
+#[path = "tests/it/main.rs"]
+mod tests;
+
 use ccproxy_plugin_oauth::{AuthorizationRequest, LoginTokens, OAuthClient, OAuthRecord, Progress};
 use ccproxy_plugin_sdk::{
     Account, Description, Error, ErrorCode, Flow, Host, LoginInput, LoginRequest, Manifest, Provider, Secret,

@@ -2,11 +2,11 @@
 
 use ccproxy_plugin_sdk::testing::Bench;
 use ccproxy_plugin_sdk::{ErrorCode, Flow};
-use ccproxy_provider_api_key::ApiKey;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::configured;
+use super::configured;
+use crate::ApiKey;
 
 fn bearer(token: &str) -> Vec<(String, Vec<u8>)> {
     vec![("authorization".to_owned(), format!("Bearer {token}").into_bytes())]

@@ -1,7 +1,5 @@
 //! The provider as the host sees it, against mock services.
 
-#![expect(clippy::unwrap_used, reason = "what unwraps is a test or a part of one")]
-
 mod login;
 mod placement;
 mod probe;
@@ -9,8 +7,9 @@ mod record;
 mod refusal;
 
 use ccproxy_plugin_sdk::testing::Bench;
-use ccproxy_provider_api_key::ApiKey;
 use serde_json::{Value, json};
+
+use crate::ApiKey;
 
 /// A connection with these settings whose `key` resolves to `key`.
 fn configured(mut settings: Value, key: &str) -> Bench {

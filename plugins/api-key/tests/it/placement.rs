@@ -2,11 +2,11 @@
 
 use ccproxy_plugin_sdk::ErrorCode;
 use ccproxy_plugin_sdk::testing::Bench;
-use ccproxy_provider_api_key::ApiKey;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::configured;
+use super::configured;
+use crate::ApiKey;
 
 const UPSTREAM: &str = "https://api.example.com";
 

@@ -4,12 +4,12 @@ use std::time::Duration;
 
 use ccproxy_plugin_sdk::testing::Bench;
 use ccproxy_plugin_sdk::{Account, Error, ErrorCode, fingerprint};
-use ccproxy_provider_api_key::ApiKey;
 use httpmock::{MockServer, Then, When};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::configured;
+use super::configured;
+use crate::ApiKey;
 
 /// Probes a service that answers `request` with `answer`, and nothing else.
 async fn probed(

@@ -2,9 +2,10 @@
 
 use ccproxy_plugin_sdk::ErrorCode;
 use ccproxy_plugin_sdk::testing::Bench;
-use ccproxy_provider_api_key::ApiKey;
 use pretty_assertions::assert_eq;
 use serde_json::json;
+
+use crate::ApiKey;
 
 fn bench(record: &[u8]) -> Bench {
     let bench = Bench::new::<ApiKey>(json!({ "preset": "openai" }));

@@ -2,11 +2,11 @@
 
 use ccproxy_plugin_sdk::testing::Bench;
 use ccproxy_plugin_sdk::{Credential, Error, ErrorCode, Reason, Target};
-use ccproxy_provider_api_key::ApiKey;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::configured;
+use super::configured;
+use crate::ApiKey;
 
 async fn after_a_401(bench: &Bench, generation: u64) -> Result<Credential, Error> {
     bench.acquire_with(&Target::default(), Reason::Rejected, Some(generation)).await

@@ -4,7 +4,7 @@ use ccproxy_plugin_sdk::{Account, ErrorCode};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::entra::{Entra, OBJECT_ID, TENANT};
+use super::entra::{Entra, OBJECT_ID, TENANT};
 
 /// The tenant of all personal Microsoft accounts.
 const PERSONAL: &str = "9188040d-6c67-4c5b-b112-36a304b66dad";

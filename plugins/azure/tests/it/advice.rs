@@ -2,11 +2,11 @@
 
 use ccproxy_plugin_sdk::testing::Bench;
 use ccproxy_plugin_sdk::{ErrorCode, Flow};
-use ccproxy_provider_azure::Azure;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::entra::{REDIRECT, STATE};
+use super::entra::{REDIRECT, STATE};
+use crate::Azure;
 
 #[tokio::test]
 async fn without_a_client_id_it_tells_where_to_register_and_what_to_enter() {

@@ -4,7 +4,7 @@ use ccproxy_plugin_sdk::{ErrorCode, Flow, Reason};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::entra::{ARM, Entra, GRAPH, SECRET, bearer, refusal, scopes, with_form};
+use super::entra::{ARM, Entra, GRAPH, SECRET, bearer, refusal, scopes, with_form};
 
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");
 

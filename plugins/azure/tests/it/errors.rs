@@ -6,7 +6,7 @@ use ccproxy_plugin_sdk::{Error, ErrorCode, Flow};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::entra::{Entra, refusal};
+use super::entra::{Entra, refusal};
 
 /// What a refresh ends with that Entra answers like this.
 async fn refresh_error(status: u16, body: Value) -> Error {

@@ -6,7 +6,7 @@ use ccproxy_plugin_sdk::{ErrorCode, Flow, LoginRequest, Reason};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::entra::{
+use super::entra::{
     ARM, Entra, GRAPH, OPENID, REDIRECT, STATE, TENANT, bearer, id_token, parameters, refusal, scopes,
     with_form,
 };

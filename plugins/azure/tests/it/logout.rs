@@ -3,7 +3,7 @@
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::entra::{Entra, with_form};
+use super::entra::{Entra, with_form};
 
 #[tokio::test]
 async fn there_is_no_revocation_and_that_is_said() {

@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use ccproxy_plugin_sdk::testing::Bench;
 use ccproxy_plugin_sdk::{ErrorCode, Reason};
-use ccproxy_provider_azure::Azure;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::entra::{ARM, bearer, scopes};
+use super::entra::{ARM, bearer, scopes};
+use crate::Azure;
 
 const V1: &[u8] = include_bytes!("../golden/v1.json");
 const NEWER: &[u8] = include_bytes!("../golden/newer.json");

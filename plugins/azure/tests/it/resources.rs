@@ -6,7 +6,7 @@ use ccproxy_plugin_sdk::{ErrorCode, Reason, Target};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::entra::{ARM, Entra, GRAPH, OPENID, bearer, id_token, refusal, scopes};
+use super::entra::{ARM, Entra, GRAPH, OPENID, bearer, id_token, refusal, scopes};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -8,7 +8,7 @@ use httpmock::{MockServer, Then};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::{api, device_app, stored};
+use super::{api, device_app, stored};
 
 fn bench(server: &MockServer) -> Bench {
     let bench = device_app(server);

@@ -2,9 +2,10 @@
 
 use ccproxy_plugin_sdk::testing::Bench;
 use ccproxy_plugin_sdk::{ErrorCode, Flow};
-use ccproxy_provider_github::GitHub;
 use pretty_assertions::assert_eq;
 use serde_json::json;
+
+use crate::GitHub;
 
 const REDIRECT: &str = "http://127.0.0.1:41999/callback";
 

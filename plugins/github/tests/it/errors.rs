@@ -5,7 +5,7 @@ use httpmock::MockServer;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::{SECRET, device_app, polled, token_endpoint, web_app};
+use super::{SECRET, device_app, polled, token_endpoint, web_app};
 
 const REDIRECT: &str = "http://127.0.0.1:41999/callback";
 

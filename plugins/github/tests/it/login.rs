@@ -7,12 +7,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use ccproxy_plugin_sdk::testing::Bench;
 use ccproxy_plugin_sdk::{Flow, Reason, Target};
-use ccproxy_provider_github::GitHub;
 use httpmock::MockServer;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::{SECRET, api, app, bearer, device_app, device_endpoint, polled, token_endpoint, web_app};
+use super::{SECRET, api, app, bearer, device_app, device_endpoint, polled, token_endpoint, web_app};
+use crate::GitHub;
 
 const REDIRECT: &str = "http://127.0.0.1:41999/callback";
 
@@ -204,7 +204,7 @@ async fn a_token_of_two_lines_is_refused() {
 async fn git_gets_basic_where_the_connection_or_the_route_says_so() {
     let server = MockServer::start();
     let basic = format!("Basic {}", STANDARD.encode("x-access-token:gho_1"));
-    let record = crate::stored(json!({ "tokens": { "default": { "access_token": "gho_1" } } }));
+    let record = super::stored(json!({ "tokens": { "default": { "access_token": "gho_1" } } }));
     let target = |inject: &str| Target { inject: inject.into(), ..Target::default() };
 
     let mut bench = device_app(&server);

@@ -6,7 +6,7 @@ use httpmock::{Mock, MockServer};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::{device_app, stored, web_app};
+use super::{device_app, stored, web_app};
 
 fn logged_in(bench: Bench, grant_type: &str) -> Bench {
     let tokens = json!({ "default": { "access_token": "gho_1" } });

@@ -1,7 +1,5 @@
 //! The provider as the host sees it, against a mock GitHub that has its wire quirks.
 
-#![expect(clippy::unwrap_used, reason = "what unwraps is a test or a part of one")]
-
 mod account;
 mod advice;
 mod errors;
@@ -12,9 +10,10 @@ mod refresh;
 
 use ccproxy_plugin_sdk::testing::{Bench, BenchStep};
 use ccproxy_plugin_sdk::{Error, Flow};
-use ccproxy_provider_github::GitHub;
 use httpmock::{Mock, MockServer, Then, When};
 use serde_json::{Value, json};
+
+use crate::GitHub;
 
 const SECRET: &str = "s3cr+t/& %";
 

@@ -2,11 +2,11 @@
 
 use ccproxy_plugin_sdk::ErrorCode;
 use ccproxy_plugin_sdk::testing::Bench;
-use ccproxy_provider_github::GitHub;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::bearer;
+use super::bearer;
+use crate::GitHub;
 
 const NEWER: &[u8] = include_bytes!("../golden/newer.json");
 

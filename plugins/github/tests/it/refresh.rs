@@ -8,7 +8,7 @@ use httpmock::MockServer;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::{SECRET, app, bearer, device_app, stored, token_endpoint, web_app};
+use super::{SECRET, app, bearer, device_app, stored, token_endpoint, web_app};
 
 const NOW: i64 = 1_767_225_600_000;
 const HOUR: i64 = 3_600_000;

@@ -2,11 +2,11 @@
 
 use ccproxy_plugin_sdk::testing::Bench;
 use ccproxy_plugin_sdk::{ErrorCode, Flow};
-use ccproxy_provider_google::Google;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::google::REDIRECT_URI;
+use super::google::REDIRECT_URI;
+use crate::Google;
 
 #[tokio::test]
 async fn without_any_setting_it_tells_all_that_the_second_try_needs() {

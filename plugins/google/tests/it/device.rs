@@ -7,7 +7,7 @@ use ccproxy_plugin_sdk::{Error, ErrorCode, Flow};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::google::{Google, SECRET, bearer, tokens};
+use super::google::{Google, SECRET, bearer, tokens};
 
 fn offers_codes(google: &Google) {
     let body = json!({

@@ -4,7 +4,7 @@ use ccproxy_plugin_sdk::{Error, ErrorCode, Flow};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::google::{Google, REDIRECT_URI, asked, tokens};
+use super::google::{Google, REDIRECT_URI, asked, tokens};
 
 async fn login(hosted_domain: &str, claims: Value) -> Result<(), Error> {
     let google = Google::start();

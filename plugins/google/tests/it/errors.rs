@@ -4,7 +4,7 @@ use ccproxy_plugin_sdk::{Error, ErrorCode, Flow};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::google::{Google, REDIRECT_URI};
+use super::google::{Google, REDIRECT_URI};
 
 /// What a redirect with this error ends in.
 async fn redirected(error: &str) -> Error {

@@ -47,7 +47,7 @@ impl Google {
         for (name, value) in more.as_object().unwrap() {
             settings[name] = value.clone();
         }
-        Bench::new::<ccproxy_provider_google::Google>(settings).with_secret("client_secret", SECRET)
+        Bench::new::<crate::Google>(settings).with_secret("client_secret", SECRET)
     }
 
     /// Answers POSTs to `path` that hold all of `form`.

@@ -5,7 +5,7 @@ use ccproxy_plugin_sdk::{Account, ErrorCode, Flow, LoginRequest};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::google::{DRIVE, EMAIL, Google, REDIRECT_URI, SECRET, asked, bearer, tokens};
+use super::google::{DRIVE, EMAIL, Google, REDIRECT_URI, SECRET, asked, bearer, tokens};
 
 fn login(flow: Flow, force: bool) -> LoginRequest {
     LoginRequest { flow, redirect_uri: REDIRECT_URI.into(), state: "s".into(), scopes: vec![], force }
@@ -133,7 +133,7 @@ async fn a_token_one_has_is_looked_at_before_it_is_kept() {
 
 #[test]
 fn a_route_leads_to_googles_apis_unless_told_otherwise() {
-    let described = |settings| Bench::new::<ccproxy_provider_google::Google>(settings).describe().unwrap();
+    let described = |settings| Bench::new::<crate::Google>(settings).describe().unwrap();
     let usual = described(json!({}));
     assert_eq!(usual.upstream.as_deref(), Some("https://www.googleapis.com"));
     assert_eq!(usual.flows, ["browser", "device", "paste", "token"]);

@@ -4,7 +4,7 @@ use ccproxy_plugin_sdk::{Error, ErrorCode};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::google::Google;
+use super::google::Google;
 
 #[tokio::test]
 async fn the_grant_is_revoked_and_a_token_that_went_with_it_is_no_failure() {

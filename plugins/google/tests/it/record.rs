@@ -2,11 +2,11 @@
 
 use ccproxy_plugin_sdk::ErrorCode;
 use ccproxy_plugin_sdk::testing::Bench;
-use ccproxy_provider_google::Google;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::google::bearer;
+use super::google::bearer;
+use crate::Google;
 
 const V1: &[u8] = include_bytes!("../golden/v1.json");
 const NEWER: &[u8] = include_bytes!("../golden/newer.json");

@@ -6,7 +6,7 @@ use ccproxy_plugin_sdk::{ErrorCode, Reason, Target};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::google::{DRIVE, EMAIL, Google, SECRET, bearer, tokens};
+use super::google::{DRIVE, EMAIL, Google, SECRET, bearer, tokens};
 
 const HOUR: Duration = Duration::from_secs(3600);
 

@@ -6,7 +6,7 @@ use ccproxy_plugin_sdk::{ErrorCode, Flow};
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::issuer::Issuer;
+use super::issuer::Issuer;
 
 const POLL: [(&str, &str); 3] = [
     ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
+use crate::Oidc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ccproxy_plugin_sdk::testing::{Bench, BenchStep};
 use ccproxy_plugin_sdk::{Error, Flow};
-use ccproxy_provider_oidc::Oidc;
 use httpmock::{Mock, MockServer, When};
 use jsonwebtoken::jwk::Jwk;
 use jsonwebtoken::{Algorithm, EncodingKey};

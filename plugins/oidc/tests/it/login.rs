@@ -6,7 +6,7 @@ use ccproxy_plugin_sdk::{Account, ErrorCode, Flow, LoginRequest, TokenSnapshot, 
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::issuer::{Issuer, REDIRECT_URI, STATE, injected, query};
+use super::issuer::{Issuer, REDIRECT_URI, STATE, injected, query};
 
 fn tokens() -> Value {
     json!({"access_token": "at-1", "refresh_token": "rt-1", "expires_in": 60, "token_type": "Bearer"})
@@ -44,7 +44,7 @@ async fn a_browser_login_with_discovery_and_pkce() {
     let token = issuer.answer_if(
         "/token",
         |when| {
-            crate::issuer::with_form(
+            super::issuer::with_form(
                 when,
                 &[
                     ("grant_type", "authorization_code"),
@@ -283,7 +283,7 @@ async fn a_login_without_a_required_scope_is_refused() {
 #[tokio::test]
 async fn endpoints_by_hand_need_no_discovery() {
     let issuer = Issuer::start();
-    let bench = ccproxy_plugin_sdk::testing::Bench::new::<ccproxy_provider_oidc::Oidc>(json!({
+    let bench = ccproxy_plugin_sdk::testing::Bench::new::<crate::Oidc>(json!({
         "client_id": "cli",
         "authorization_endpoint": issuer.url("/by-hand?p=policy"),
         "token_endpoint": issuer.url("/token"),

@@ -4,7 +4,7 @@ use ccproxy_plugin_sdk::Revocation;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::issuer::Issuer;
+use super::issuer::Issuer;
 
 fn outcome(revoked: bool, message: &str) -> Revocation {
     Revocation { revoked, message: message.into() }

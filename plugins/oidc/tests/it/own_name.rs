@@ -4,11 +4,11 @@ use std::time::Duration;
 
 use ccproxy_plugin_sdk::testing::Bench;
 use ccproxy_plugin_sdk::{ErrorCode, Flow, Reason, Target};
-use ccproxy_provider_oidc::Oidc;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::issuer::{Issuer, injected, with_form};
+use super::issuer::{Issuer, injected, with_form};
+use crate::Oidc;
 
 const SECRET: &str = "svc:se+cr/et %";
 const GRANT: (&str, &str) = ("grant_type", "client_credentials");

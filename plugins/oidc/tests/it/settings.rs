@@ -2,11 +2,11 @@
 
 use ccproxy_plugin_sdk::testing::Bench;
 use ccproxy_plugin_sdk::{Error, ErrorCode, Flow};
-use ccproxy_provider_oidc::Oidc;
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::issuer::{REDIRECT_URI, STATE};
+use super::issuer::{REDIRECT_URI, STATE};
+use crate::Oidc;
 
 fn described(settings: Value) -> Result<(Vec<String>, bool), Error> {
     Bench::new::<Oidc>(settings).describe().map(|described| (described.flows, described.needs_login))

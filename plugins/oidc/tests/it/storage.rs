@@ -2,11 +2,11 @@
 
 use ccproxy_plugin_sdk::testing::Bench;
 use ccproxy_plugin_sdk::{Account, ErrorCode, Secret, TokenSnapshot, TokenView, UnixMillis, fingerprint};
-use ccproxy_provider_oidc::Oidc;
 use pretty_assertions::assert_eq;
 use serde_json::json;
 
-use crate::issuer::injected;
+use super::issuer::injected;
+use crate::Oidc;
 
 fn bench() -> Bench {
     Bench::new::<Oidc>(json!({

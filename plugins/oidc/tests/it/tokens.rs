@@ -6,7 +6,7 @@ use ccproxy_plugin_sdk::{ErrorCode, Reason, Target};
 use pretty_assertions::assert_eq;
 use serde_json::{Value, json};
 
-use crate::issuer::{Issuer, injected};
+use super::issuer::{Issuer, injected};
 
 const REFRESH: [(&str, &str); 3] =
     [("grant_type", "refresh_token"), ("refresh_token", "rt-1"), ("client_id", "cli")];
