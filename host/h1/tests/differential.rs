@@ -1,6 +1,8 @@
 //! The same bytes to us and to the parsers of hyper: whatever we read, they read too, and as the same. They may read
 //! more. Seeded and bounded; `CCPROXY_H1_ROUNDS=1000000` looks longer.
 
+mod random;
+
 use std::convert::Infallible;
 
 use ccproxy_h1::{
@@ -12,6 +14,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use pretty_assertions::assert_eq;
+use random::Random;
 use tokio::io::AsyncWriteExt as _;
 use tokio::sync::mpsc;
 
@@ -204,12 +207,12 @@ fn for_mutants(seeds: Vec<Vec<u8>>, mut check: impl FnMut(&[u8])) {
 fn mutate(bytes: &mut Vec<u8>, seeds: &[Vec<u8>], random: &mut Random) {
     let at = random.below(bytes.len() + 1);
     match random.below(6) {
-        0 => drop(bytes.splice(at..at, PIECES[random.below(PIECES.len())].iter().copied())),
+        0 => drop(bytes.splice(at..at, random.one(PIECES).iter().copied())),
         1 if at < bytes.len() => bytes[at] = random.below(256) as u8,
         2 if at < bytes.len() => drop(bytes.remove(at)),
         3 => {
             let end = (at + random.below(12)).min(bytes.len());
-            drop(bytes.splice(at..end, PIECES[random.below(PIECES.len())].iter().copied()));
+            drop(bytes.splice(at..end, random.one(PIECES).iter().copied()));
         }
         4 => {
             let other = &seeds[random.below(seeds.len())];
@@ -257,17 +260,4 @@ fn unescape(line: &str) -> Vec<u8> {
         });
     }
     bytes
-}
-
-/// SplitMix64: the same mutants everywhere and for ever.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, end: usize) -> usize {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        ((mixed ^ (mixed >> 31)) % end as u64) as usize
-    }
 }
