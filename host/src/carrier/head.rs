@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::io::Write as _;
 use std::time::SystemTime;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use ccproxy_h1::write;
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
@@ -241,9 +241,15 @@ fn end(out: &mut Vec<u8>, (id, follows, persistence): (RequestId, Follows, Persi
 /// The fields of a relayed response for HTTP/2.
 pub(super) fn relayed(fields: &[Field<'_>], plan: Relay) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(fields.len() + plan.added.len() + 1);
+    // The values share one buffer: each by itself would be an allocation.
+    let size = plan.fields.of(fields).map(|(_, field)| field.value.len()).sum();
+    let mut values = BytesMut::with_capacity(size);
+    plan.fields.of(fields).for_each(|(_, field)| values.extend_from_slice(field.value));
+    let mut values = values.freeze();
     for (_, field) in plan.fields.of(fields) {
+        let value = values.split_to(field.value.len());
         if let (Ok(name), Ok(value)) =
-            (HeaderName::from_bytes(field.name), HeaderValue::from_bytes(field.value))
+            (HeaderName::from_bytes(field.name), HeaderValue::from_maybe_shared(value))
         {
             headers.append(name, value);
         }

@@ -2,16 +2,15 @@
 
 use std::convert::Infallible;
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll};
 use std::time::Instant;
 
 use http::{HeaderName, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper::server::conn::http2;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
 
 use super::body::{RelayedBody, ReplyBody};
 use super::exchange::{Answered, Outcome, Rest, exchange, is_event_stream};
@@ -38,40 +37,23 @@ pub(super) async fn serve(
     stream: Rewound,
     leave: impl Future<Output = ()>,
 ) -> hyper::Result<()> {
+    let service = service_fn(move |request| {
+        let (worker, via) = (worker.clone(), via.clone());
+        // Boxed: hyper moves it five times on its way into a task, and it is large.
+        Box::pin(async move { Ok::<_, Infallible>(answer(worker, via, request).await) })
+    });
     let connection = http2::Builder::new(LocalExecutor)
         .timer(TokioTimer::new())
         .max_concurrent_streams(MAX_STREAMS)
         .max_header_list_size(u32::try_from(2 * MAX_FIELD_BYTES).unwrap_or(u32::MAX))
         .keep_alive_interval(CLIENT_IDLE)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(Exchange { worker, via }));
+        .serve_connection(TokioIo::new(stream), service);
     let (mut connection, mut leave) = (pin!(connection), pin!(leave));
     tokio::select! {
         ended = connection.as_mut() => return ended,
         () = leave.as_mut() => connection.as_mut().graceful_shutdown(),
     }
     connection.await
-}
-
-/// The proxy as a tower service: where hyper and the stages meet. Layers go around it.
-#[derive(Clone)]
-struct Exchange {
-    worker: Rc<Worker>,
-    via: Rc<Via>,
-}
-
-impl tower::Service<Request<Incoming>> for Exchange {
-    type Response = Response<ReplyBody>;
-    type Error = Infallible;
-    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>>>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request<Incoming>) -> Self::Future {
-        let (worker, via) = (self.worker.clone(), self.via.clone());
-        Box::pin(async move { Ok(answer(worker, via, request).await) })
-    }
 }
 
 async fn answer(worker: Rc<Worker>, via: Rc<Via>, request: Request<Incoming>) -> Response<ReplyBody> {

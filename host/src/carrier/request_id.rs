@@ -41,9 +41,13 @@ impl RequestId {
         std::array::from_fn(digit)
     }
 
-    /// The id as the value of a field.
+    /// The id as the value of a field of HTTP/2.
     pub(super) fn value(self) -> HeaderValue {
-        HeaderValue::from_bytes(&self.digits()).expect("hex digits are a field value")
+        let mut value = HeaderValue::from_bytes(&self.digits()).expect("hex digits are a field value");
+        // No secret, but "never indexed" (RFC 7541 section 6.2.3) is said by this flag: an id does not come again, and fifty
+        // of them would push every other field out of the table, and be compared with each new one.
+        value.set_sensitive(true);
+        value
     }
 }
 
