@@ -1,8 +1,9 @@
 //! How a body ends (RFC 9112 section 6), decided once from the head. What could be read in two ways is refused: it is
 //! how one request is made to look like two.
 
-use crate::field::{Field, token_list, values};
+use crate::field::{Lines, token_list};
 use crate::head::Version;
+use crate::known::Known;
 
 /// How the body of a request is framed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -40,7 +41,7 @@ pub enum FramingError {
 }
 
 /// The framing of a request.
-pub fn of_request(version: Version, fields: &[Field<'_>]) -> Result<RequestFraming, FramingError> {
+pub fn of_request(version: Version, fields: &Lines<'_>) -> Result<RequestFraming, FramingError> {
     let length = length(fields)?;
     if !is_coded(version, fields)? {
         return Ok(length.map_or(RequestFraming::None, RequestFraming::Length));
@@ -57,7 +58,7 @@ pub fn of_response(
     method: &[u8],
     version: Version,
     status: u16,
-    fields: &[Field<'_>],
+    fields: &Lines<'_>,
 ) -> Result<ResponseFraming, FramingError> {
     if method == b"HEAD" || status < 200 || status == 204 || status == 304 {
         return Ok(ResponseFraming::None);
@@ -69,14 +70,14 @@ pub fn of_response(
 }
 
 /// Whether a head has both a length and a transfer coding.
-pub fn is_framed_twice(fields: &[Field<'_>]) -> bool {
-    values(fields, "content-length").next().is_some() && values(fields, "transfer-encoding").next().is_some()
+pub fn is_framed_twice(fields: &Lines<'_>) -> bool {
+    fields.has(Known::ContentLength) && fields.has(Known::TransferEncoding)
 }
 
 /// Whether the sender means to use the connection again (RFC 9112 section 9.3).
-pub fn keeps_alive(version: Version, fields: &[Field<'_>]) -> bool {
+pub fn keeps_alive(version: Version, fields: &Lines<'_>) -> bool {
     let mut keep_alive = version == Version::Http11;
-    for option in values(fields, "connection").flat_map(token_list) {
+    for option in fields.values(Known::Connection).flat_map(token_list) {
         if option.eq_ignore_ascii_case(b"close") {
             return false;
         }
@@ -86,8 +87,8 @@ pub fn keeps_alive(version: Version, fields: &[Field<'_>]) -> bool {
 }
 
 /// Whether the body is in chunks. In HTTP/1.0 there are none, and who sends some means something else by them.
-fn is_coded(version: Version, fields: &[Field<'_>]) -> Result<bool, FramingError> {
-    let mut codings = values(fields, "transfer-encoding");
+fn is_coded(version: Version, fields: &Lines<'_>) -> Result<bool, FramingError> {
+    let mut codings = fields.values(Known::TransferEncoding);
     let Some(coding) = codings.next() else { return Ok(false) };
     if version == Version::Http10 {
         return Err(FramingError::Ambiguous("HTTP/1.0 has no transfer codings"));
@@ -115,8 +116,8 @@ fn is_chunked(coding: &[u8]) -> bool {
 }
 
 /// One `Content-Length` of digits alone (RFC 9110 section 8.6): no list, no sign, no second field, even of equal value.
-fn length(fields: &[Field<'_>]) -> Result<Option<u64>, FramingError> {
-    let mut lengths = values(fields, "content-length");
+fn length(fields: &Lines<'_>) -> Result<Option<u64>, FramingError> {
+    let mut lengths = fields.values(Known::ContentLength);
     let Some(length) = lengths.next() else { return Ok(None) };
     if lengths.next().is_some() {
         return Err(FramingError::Ambiguous("more than one Content-Length"));
@@ -138,10 +139,11 @@ fn length(fields: &[Field<'_>]) -> Result<Option<u64>, FramingError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::field::Field;
     use pretty_assertions::assert_eq;
 
     fn fields<'a>(lines: &[(&'a str, &'a str)]) -> Vec<Field<'a>> {
-        lines.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }).collect()
+        lines.iter().map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes())).collect()
     }
 
     const CL: &str = "Content-Length";
@@ -149,7 +151,7 @@ mod tests {
 
     #[test]
     fn a_request_has_a_length_or_chunks_or_no_body() {
-        let framing = |lines: &[_]| of_request(Version::Http11, &fields(lines));
+        let framing = |lines: &[_]| of_request(Version::Http11, &Lines::of(&fields(lines)));
         assert_eq!(framing(&[]), Ok(RequestFraming::None));
         assert_eq!(framing(&[(CL, "0")]), Ok(RequestFraming::Length(0)));
         assert_eq!(framing(&[("content-length", "007")]), Ok(RequestFraming::Length(7)));
@@ -186,17 +188,17 @@ mod tests {
             &[(TE, "\u{b}chunked")],
             &[(TE, "chunked;q=1")],
         ] {
-            let framing = of_request(Version::Http11, &fields(lines));
+            let framing = of_request(Version::Http11, &Lines::of(&fields(lines)));
             assert!(matches!(framing, Err(FramingError::Ambiguous(_))), "{lines:?}: {framing:?}");
         }
-        let old = of_request(Version::Http10, &fields(&[(TE, "chunked")]));
+        let old = of_request(Version::Http10, &Lines::of(&fields(&[(TE, "chunked")])));
         assert!(matches!(old, Err(FramingError::Ambiguous(_))));
     }
 
     #[test]
     fn a_response_ends_as_its_request_and_status_say_first() {
         let framing = |method: &str, status, lines: &[_]| {
-            of_response(method.as_bytes(), Version::Http11, status, &fields(lines))
+            of_response(method.as_bytes(), Version::Http11, status, &Lines::of(&fields(lines)))
         };
         assert_eq!(framing("GET", 200, &[(CL, "5")]), Ok(ResponseFraming::Length(5)));
         assert_eq!(framing("GET", 200, &[(TE, "chunked")]), Ok(ResponseFraming::Chunked));
@@ -208,14 +210,14 @@ mod tests {
         assert_eq!(framing("HEAD", 200, &[(CL, "5")]), Ok(ResponseFraming::None));
         assert!(framing("GET", 200, &[(CL, "5"), (CL, "6")]).is_err());
         assert!(framing("GET", 200, &[(TE, "gzip")]).is_err());
-        assert!(is_framed_twice(&fields(&[(CL, "1"), (TE, "chunked")])));
+        assert!(is_framed_twice(&Lines::of(&fields(&[(CL, "1"), (TE, "chunked")]))));
     }
 
     #[test]
     fn a_connection_is_kept_unless_somebody_says_otherwise() {
-        let keeps = |version, value| keeps_alive(version, &fields(&[("Connection", value)]));
-        assert!(keeps_alive(Version::Http11, &[]));
-        assert!(!keeps_alive(Version::Http10, &[]));
+        let keeps = |version, value| keeps_alive(version, &Lines::of(&fields(&[("Connection", value)])));
+        assert!(keeps_alive(Version::Http11, &Lines::of(&[])));
+        assert!(!keeps_alive(Version::Http10, &Lines::of(&[])));
         assert!(keeps(Version::Http10, "x, Keep-Alive"));
         assert!(!keeps(Version::Http11, "keep-alive, Close"));
         assert!(!keeps(Version::Http10, "close, keep-alive"));

@@ -1,7 +1,7 @@
 //! Heads as views into the bytes they came in. One spelling is read, every other is refused.
 
 use crate::bytes::{is_target, is_token, is_value, trim};
-use crate::field::{Field, Fields};
+use crate::field::{Field, Fields, Lines};
 
 /// How large a head may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,7 +51,7 @@ pub enum Version {
 }
 
 /// The head of a request.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RequestHead<'a> {
     /// The method, case as sent.
     pub method: &'a [u8],
@@ -60,11 +60,11 @@ pub struct RequestHead<'a> {
     /// The version.
     pub version: Version,
     /// The fields in order.
-    pub fields: Fields<'a>,
+    pub fields: Lines<'a>,
 }
 
 /// The head of a response.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ResponseHead<'a> {
     /// The version.
     pub version: Version,
@@ -73,28 +73,39 @@ pub struct ResponseHead<'a> {
     /// The reason phrase, often empty.
     pub reason: &'a [u8],
     /// The fields in order.
-    pub fields: Fields<'a>,
+    pub fields: Lines<'a>,
 }
 
-/// Reads a request head, from its first byte to the end that [`crate::HeadEnd`] found.
-pub fn request<'a>(head: &'a [u8], limits: &Limits) -> Result<RequestHead<'a>, HeadError> {
-    let mut lines = Lines { rest: head.strip_prefix(b"\r\n").unwrap_or(head) };
+/// Reads a request head, from its first byte to the end that [`crate::HeadEnd`] found. The fields are kept in `room`,
+/// which its owner need not move.
+pub fn request<'f, 'a: 'f>(
+    head: &'a [u8],
+    limits: &Limits,
+    room: &'f mut Fields<'a>,
+) -> Result<RequestHead<'f>, HeadError> {
+    let mut lines = Reader { rest: head.strip_prefix(b"\r\n").unwrap_or(head) };
     let line = lines.next()?;
     limits.start_line(line.len() + 1)?;
     let (method, target, version) = request_line(line)?;
-    Ok(RequestHead { method, target, version, fields: lines.fields(limits)? })
+    lines.fields(limits, room)?;
+    Ok(RequestHead { method, target, version, fields: Lines::of(room) })
 }
 
-/// Reads a response head, from its first byte to the end that [`crate::HeadEnd`] found.
-pub fn response<'a>(head: &'a [u8], limits: &Limits) -> Result<ResponseHead<'a>, HeadError> {
-    let mut lines = Lines { rest: head };
+/// Reads a response head, from its first byte to the end that [`crate::HeadEnd`] found; see [`request`].
+pub fn response<'f, 'a: 'f>(
+    head: &'a [u8],
+    limits: &Limits,
+    room: &'f mut Fields<'a>,
+) -> Result<ResponseHead<'f>, HeadError> {
+    let mut lines = Reader { rest: head };
     let (version, status, reason) = status_line(lines.next()?)?;
-    Ok(ResponseHead { version, status, reason, fields: lines.fields(limits)? })
+    lines.fields(limits, room)?;
+    Ok(ResponseHead { version, status, reason, fields: Lines::of(room) })
 }
 
 /// The status of a response head whose end was found, before all of it is read.
 pub fn status(head: &[u8]) -> Result<u16, HeadError> {
-    Ok(status_line(Lines { rest: head }.next()?)?.1)
+    Ok(status_line(Reader { rest: head }.next()?)?.1)
 }
 
 /// `method SP request-target SP HTTP-version` (RFC 9112 section 3): single spaces, nothing around them. HTTP/0.9 has
@@ -151,11 +162,11 @@ fn version(word: &[u8]) -> Result<Version, Option<HeadError>> {
 
 /// The lines of a complete head. That each line feed follows a carriage return is checked again: this reader does not
 /// depend on who found the end.
-struct Lines<'a> {
+struct Reader<'a> {
     rest: &'a [u8],
 }
 
-impl<'a> Lines<'a> {
+impl<'a> Reader<'a> {
     fn next(&mut self) -> Result<&'a [u8], HeadError> {
         let end = memchr::memchr(b'\n', self.rest).ok_or(HeadError::Malformed("the head has no end"))?;
         let (line, rest) = self.rest.split_at(end + 1);
@@ -163,20 +174,20 @@ impl<'a> Lines<'a> {
         line.strip_suffix(b"\r\n").ok_or(HeadError::Malformed("a line ends without a carriage return"))
     }
 
-    fn fields(&mut self, limits: &Limits) -> Result<Fields<'a>, HeadError> {
-        let mut fields = Fields::new();
+    fn fields(&mut self, limits: &Limits, room: &mut Fields<'a>) -> Result<(), HeadError> {
+        room.clear();
         loop {
             let line = self.next()?;
             if line.is_empty() {
                 break;
             }
-            if fields.len() == limits.fields {
+            if room.len() == limits.fields {
                 return Err(HeadError::TooLarge);
             }
-            fields.push(field(line)?);
+            room.push(field(line)?);
         }
         if self.rest.is_empty() {
-            Ok(fields)
+            Ok(())
         } else {
             Err(HeadError::Malformed("the head goes on after its end"))
         }
@@ -197,7 +208,7 @@ fn field(line: &[u8]) -> Result<Field<'_>, HeadError> {
     if !is_value(value) {
         return Err(HeadError::Malformed("a field value holds a control byte"));
     }
-    Ok(Field { name, value: trim(value) })
+    Ok(Field::new(name, trim(value)))
 }
 
 #[cfg(test)]
@@ -210,12 +221,14 @@ mod tests {
     fn line(line: &str) -> Result<(String, String, Version), HeadError> {
         let head = format!("{line}\r\n\r\n");
         let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
-        request(head.as_bytes(), &LIMITS).map(|head| (text(head.method), text(head.target), head.version))
+        request(head.as_bytes(), &LIMITS, &mut Fields::new())
+            .map(|head| (text(head.method), text(head.target), head.version))
     }
 
     fn one_field(line: &[u8]) -> Result<(Vec<u8>, Vec<u8>), HeadError> {
         let head = [b"GET / HTTP/1.1\r\n", line, b"\r\n\r\n"].concat();
-        let head = request(&head, &LIMITS)?;
+        let mut fields = Fields::new();
+        let head = request(&head, &LIMITS, &mut fields)?;
         assert_eq!(head.fields.len(), 1);
         Ok((head.fields[0].name.to_vec(), head.fields[0].value.to_vec()))
     }
@@ -294,7 +307,8 @@ mod tests {
     fn a_status_line_has_three_digits_and_perhaps_a_reason() {
         let read = |line: &str| {
             let head = format!("{line}\r\n\r\n");
-            response(head.as_bytes(), &LIMITS).map(|head| (head.status, head.reason.to_vec(), head.version))
+            response(head.as_bytes(), &LIMITS, &mut Fields::new())
+                .map(|head| (head.status, head.reason.to_vec(), head.version))
         };
         assert_eq!(read("HTTP/1.1 200 OK"), Ok((200, b"OK".to_vec(), Version::Http11)));
         assert_eq!(read("HTTP/1.0 404 Not  Found "), Ok((404, b"Not  Found ".to_vec(), Version::Http10)));
@@ -321,10 +335,12 @@ mod tests {
     #[test]
     fn more_fields_than_allowed_are_too_large_not_malformed() {
         let head = |count| format!("GET / HTTP/1.1\r\n{}\r\n", "a: b\r\n".repeat(count));
-        assert_eq!(request(head(4).as_bytes(), &LIMITS).unwrap().fields.len(), 4);
-        assert_eq!(request(head(5).as_bytes(), &LIMITS), Err(HeadError::TooLarge));
+        let read =
+            |head: &str| request(head.as_bytes(), &LIMITS, &mut Fields::new()).map(|head| head.fields.len());
+        assert_eq!(read(&head(4)), Ok(4));
+        assert_eq!(read(&head(5)), Err(HeadError::TooLarge));
         let long = format!("GET /{} HTTP/1.1\r\n\r\n", "a".repeat(256));
-        assert_eq!(request(long.as_bytes(), &LIMITS), Err(HeadError::TargetTooLong));
+        assert_eq!(read(&long), Err(HeadError::TargetTooLong));
     }
 
     #[test]

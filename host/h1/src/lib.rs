@@ -14,14 +14,16 @@ pub mod framing;
 mod head;
 mod head_end;
 mod inbox;
+mod known;
 mod outbox;
 pub mod write;
 
 pub use body::{Body, Form, Piece};
 pub use chunked::ChunkError;
-pub use field::{Field, Fields, token_list};
+pub use field::{Field, Fields, Lines, token_list};
 pub use framing::{FramingError, RequestFraming, ResponseFraming};
 pub use head::{HeadError, Limits, RequestHead, ResponseHead, Version, request, response, status};
 pub use head_end::HeadEnd;
 pub use inbox::{Buffers, Inbox};
+pub use known::{Known, NameSet, same_name};
 pub use outbox::Outbox;

@@ -6,7 +6,8 @@ mod random;
 use std::convert::Infallible;
 
 use ccproxy_h1::{
-    Body, Form, HeadEnd, HeadError, Limits, RequestFraming, RequestHead, ResponseHead, Version, framing,
+    Body, Fields, Form, HeadEnd, HeadError, Limits, RequestFraming, RequestHead, ResponseHead, Version,
+    framing,
 };
 use http_body_util::{BodyExt as _, Empty};
 use hyper::body::{Bytes, Incoming};
@@ -59,7 +60,7 @@ const PIECES: &[&[u8]] = &[
 #[test]
 fn a_request_head_means_the_same_to_httparse() {
     let (mut read, mut refused) = (0, 0);
-    for_mutants(corpus(), |bytes| match of_request(bytes) {
+    for_mutants(corpus(), |bytes| match of_request(bytes, &mut Fields::new()) {
         Ok(Some((end, ours))) => {
             read += 1;
             let mut fields = [httparse::EMPTY_HEADER; 64];
@@ -81,7 +82,8 @@ fn a_request_head_means_the_same_to_httparse() {
 fn a_response_head_means_the_same_to_httparse() {
     let mut read = 0;
     for_mutants(corpus(), |bytes| {
-        let Ok(Some((end, ours))) = of_response(bytes) else { return };
+        let mut room = Fields::new();
+        let Ok(Some((end, ours))) = of_response(bytes, &mut room) else { return };
         read += 1;
         let mut fields = [httparse::EMPTY_HEADER; 64];
         let mut theirs = httparse::Response::new(&mut fields);
@@ -132,16 +134,22 @@ async fn a_body_is_the_same_to_hyper() {
     assert!(read > 100 && refused > 100, "{read} read, {refused} refused: the mutants are of no use");
 }
 
-fn of_request(bytes: &[u8]) -> Result<Option<(usize, RequestHead<'_>)>, HeadError> {
+fn of_request<'f, 'a: 'f>(
+    bytes: &'a [u8],
+    room: &'f mut Fields<'a>,
+) -> Result<Option<(usize, RequestHead<'f>)>, HeadError> {
     let Some(end) = HeadEnd::default().find(bytes, &LIMITS)? else { return Ok(None) };
-    Ok(Some((end, ccproxy_h1::request(&bytes[..end], &LIMITS)?)))
+    Ok(Some((end, ccproxy_h1::request(&bytes[..end], &LIMITS, room)?)))
 }
 
-fn of_response(bytes: &[u8]) -> Result<Option<(usize, ResponseHead<'_>)>, HeadError> {
+fn of_response<'f, 'a: 'f>(
+    bytes: &'a [u8],
+    room: &'f mut Fields<'a>,
+) -> Result<Option<(usize, ResponseHead<'f>)>, HeadError> {
     let Some(end) = HeadEnd::default().find(bytes, &LIMITS)? else { return Ok(None) };
     // Nothing stands in front of a response.
     let head = &bytes[..end];
-    Ok(Some((end, ccproxy_h1::response(head, &LIMITS)?)))
+    Ok(Some((end, ccproxy_h1::response(head, &LIMITS, room)?)))
 }
 
 fn assert_same_fields(theirs: &[httparse::Header<'_>], ours: &[ccproxy_h1::Field<'_>], bytes: &[u8]) {
@@ -152,7 +160,8 @@ fn assert_same_fields(theirs: &[httparse::Header<'_>], ours: &[ccproxy_h1::Field
 
 /// The content of a request that we would forward and that is all there.
 fn content(bytes: &[u8]) -> Option<Vec<u8>> {
-    let (end, head) = of_request(bytes).ok()??;
+    let mut room = Fields::new();
+    let (end, head) = of_request(bytes, &mut room).ok()??;
     let framing = framing::of_request(head.version, &head.fields).ok()?;
     if framing == RequestFraming::None {
         return Some(Vec::new());

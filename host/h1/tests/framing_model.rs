@@ -3,7 +3,7 @@
 
 mod random;
 
-use ccproxy_h1::{FramingError, HeadEnd, Limits, RequestFraming, ResponseFraming, Version, framing};
+use ccproxy_h1::{Fields, FramingError, HeadEnd, Limits, RequestFraming, ResponseFraming, Version, framing};
 use pretty_assertions::assert_eq;
 use random::Random;
 
@@ -21,7 +21,8 @@ fn a_request_is_framed_as_in_the_model() {
         let ((version, name), lines) = (version(&mut random), lines(&mut random));
         let head = head(&format!("POST / {name}"), &lines);
         let end = HeadEnd::default().find(&head, &LIMITS).unwrap().unwrap();
-        let parsed = ccproxy_h1::request(&head[..end], &LIMITS).unwrap();
+        let mut room = Fields::new();
+        let parsed = ccproxy_h1::request(&head[..end], &LIMITS, &mut room).unwrap();
         let ours = framing::of_request(parsed.version, &parsed.fields).map(|framing| match framing {
             RequestFraming::None => Model::None,
             RequestFraming::Length(length) => Model::Length(length),
@@ -44,7 +45,8 @@ fn a_response_is_framed_as_in_the_model() {
         let status = random.one(&[200, 200, 200, 201, 206, 404, 500, 100, 101, 103, 204, 205, 304, 599]);
         let head = head(&format!("{name} {status} x"), &lines);
         let end = HeadEnd::default().find(&head, &LIMITS).unwrap().unwrap();
-        let parsed = ccproxy_h1::response(&head[..end], &LIMITS).unwrap();
+        let mut room = Fields::new();
+        let parsed = ccproxy_h1::response(&head[..end], &LIMITS, &mut room).unwrap();
         let ours = framing::of_response(method.as_bytes(), parsed.version, parsed.status, &parsed.fields);
         let ours = ours.map(|framing| match framing {
             ResponseFraming::None => Model::None,

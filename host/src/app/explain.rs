@@ -13,7 +13,7 @@ use crate::credential::{self, Prepared};
 use crate::fault::{Code, Fault};
 use crate::guard::{Access, MAX_FIELDS};
 use crate::login::nearest;
-use crate::message::{CLIENT_CREDENTIALS, Entry, Field, Local, RequestHead, Version, Via};
+use crate::message::{CLIENT_CREDENTIALS, Entry, Field, Lines, Local, RequestHead, Version, Via};
 use crate::model::{ConnectionId, Name, UnixMillis};
 use crate::proxy::{Decision, Own, RequestPlan, Rules, subject};
 use crate::refusal::Refusal;
@@ -117,7 +117,7 @@ impl Explainer<'_> {
             target: asked.target.as_bytes(),
             version: Version::Http11,
             authority: None,
-            fields: &fields,
+            fields: Lines::of(&fields),
         };
         let via = Via {
             local: asked.local,
@@ -128,7 +128,7 @@ impl Explainer<'_> {
         };
         let (outcome, route, onward) = match self.rules.decide(&head, &via) {
             Decision::Forward(plan) => {
-                let onward = self.onward(&plan, &fields, asked.dedicated.is_some());
+                let onward = self.onward(&plan, head.fields, asked.dedicated.is_some());
                 (Outcome::Forward, Some(plan.route), Some(onward))
             }
             Decision::Own(own) => (self.own(&own), None, None),
@@ -141,17 +141,18 @@ impl Explainer<'_> {
 
     /// One field of every name that the proxy has an opinion on.
     fn fields<'a>(&'a self, asked: &Asked<'a>) -> Vec<Field<'a>> {
-        let mut names: Vec<&[u8]> = CLIENT_CREDENTIALS.into_iter().chain(JUDGED).collect();
+        let mut names: Vec<&[u8]> =
+            CLIENT_CREDENTIALS.iter().map(|known| known.name().as_bytes()).chain(JUDGED).collect();
         for name in self.rules.routes.credential_fields() {
             if !names.contains(&name) && names.len() + 1 < MAX_FIELDS {
                 names.push(name);
             }
         }
-        let judged = names.into_iter().map(|name| Field { name, value: b"x" });
-        std::iter::once(Field { name: b"host", value: asked.authority.as_bytes() }).chain(judged).collect()
+        let judged = names.into_iter().map(|name| Field::new(name, b"x"));
+        std::iter::once(Field::new(b"host", asked.authority.as_bytes())).chain(judged).collect()
     }
 
-    fn onward(&self, plan: &RequestPlan<'_>, fields: &[Field<'_>], dedicated: bool) -> Onward {
+    fn onward(&self, plan: &RequestPlan<'_>, fields: Lines<'_>, dedicated: bool) -> Onward {
         let added = self.injected(&plan.route);
         let outgoing = plan.outgoing(fields, &named(&added));
         let gone = |(index, _): &(usize, &Field<'_>)| !outgoing.fields.contains(*index);

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
 use ccproxy_h1::{
-    Body, Form, HeadEnd, HeadError, Limits, Outbox, ResponseFraming, ResponseHead, framing, write,
+    Body, Fields, Form, HeadEnd, HeadError, Limits, Outbox, ResponseFraming, ResponseHead, framing, write,
 };
 use tokio::io::AsyncWrite as _;
 
@@ -204,8 +204,12 @@ impl Call {
     }
 
     /// The head that ends there.
-    pub(super) fn head(&self, end: usize) -> Result<ResponseHead<'_>, HeadError> {
-        ccproxy_h1::response(&self.wire.inbox.bytes()[..end], &LIMITS)
+    pub(super) fn head<'f, 'a: 'f>(
+        &'a self,
+        end: usize,
+        room: &'f mut Fields<'a>,
+    ) -> Result<ResponseHead<'f>, HeadError> {
+        ccproxy_h1::response(&self.wire.inbox.bytes()[..end], &LIMITS, room)
     }
 
     /// The head has been used; the body follows.

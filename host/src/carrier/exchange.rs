@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ccproxy_h1::{ResponseFraming, framing};
+use ccproxy_h1::{Fields, ResponseFraming, framing};
 use http_body::Body as _;
 
 use super::call::may_be_kept;
@@ -17,7 +17,7 @@ use super::send::{Answer, Sending};
 use super::source::Source;
 use super::worker::Worker;
 use crate::credential::{Acquire, Cell, Prepared, Reason};
-use crate::message::{Field, RequestHead, ResponseHead};
+use crate::message::{Known, Lines, RequestHead, ResponseHead};
 use crate::model::UnixMillis;
 use crate::proxy::{Decision, RequestPlan};
 use crate::refusal::Refusal;
@@ -48,7 +48,7 @@ pub(super) struct Passing<'a> {
     pub(super) status: u16,
     /// The reason phrase.
     pub(super) reason: &'a [u8],
-    pub(super) fields: &'a [Field<'a>],
+    pub(super) fields: Lines<'a>,
     /// Which of the fields pass, and what is added. `Content-Length` is not among them if `framing` says it.
     pub(super) relay: Relay,
     /// How the body ends; [`ResponseFraming::UntilClose`] if only its end will tell.
@@ -172,11 +172,13 @@ impl Answered<'_> {
         match answer {
             Answer::Http1 { mut call, slot, status, head_end } => {
                 let (framing, kept, (links, is_tunnel)) = {
-                    let head = call.head(head_end).map_err(|error| broken(&plan, record, &error))?;
+                    let mut fields = Fields::new();
+                    let head =
+                        call.head(head_end, &mut fields).map_err(|error| broken(&plan, record, &error))?;
                     let framing = framing::of_response(method, head.version, status, &head.fields)
                         .map_err(|error| broken(&plan, record, &error))?;
                     record.received(status);
-                    let said = (status, head.reason, head.fields.as_slice());
+                    let said = (status, head.reason, head.fields);
                     let decide = Decide { plan: &plan, credential: &credential, record };
                     (framing, may_be_kept(&head), decide.pass(said, framing, write)?)
                 };
@@ -193,7 +195,11 @@ impl Answered<'_> {
                     Some(length) => ResponseFraming::Length(length),
                     None => ResponseFraming::UntilClose,
                 };
-                let said = (status, head.status.canonical_reason().unwrap_or_default().as_bytes(), &*fields);
+                let said = (
+                    status,
+                    head.status.canonical_reason().unwrap_or_default().as_bytes(),
+                    Lines::of(&fields),
+                );
                 let (links, is_tunnel) =
                     Decide { plan: &plan, credential: &credential, record }.pass(said, framing, write)?;
                 let inflow = Inflow::Http2(Frames::new(incoming));
@@ -220,7 +226,7 @@ struct Decide<'a> {
 impl Decide<'_> {
     fn pass(
         &self,
-        (status, reason, fields): (u16, &[u8], &[Field<'_>]),
+        (status, reason, fields): (u16, &[u8], Lines<'_>),
         framing: ResponseFraming,
         write: impl FnOnce(Passing<'_>),
     ) -> Result<(Option<JsonLinks>, bool), Refusal> {
@@ -237,8 +243,7 @@ impl Decide<'_> {
         };
         // Where there is a body, its length is what the framing says; a 204 has none to speak of.
         if framing != ResponseFraming::None || status == 204 {
-            let lengths = fields.iter().enumerate().filter(|(_, field)| field.is("content-length"));
-            lengths.for_each(|(index, _)| relay.fields.remove(index));
+            fields.named(Known::ContentLength).for_each(|(index, _)| relay.fields.remove(index));
         }
         let rewritten = relay.json_links;
         let links = rewritten.then(|| JsonLinks::new(&plan.client(), &plan.to.base, &plan.route.policy));
@@ -249,11 +254,9 @@ impl Decide<'_> {
 
 /// Whether a response is a stream of events.
 pub(super) fn is_event_stream(passing: &Passing<'_>) -> bool {
-    let is_events = |field: &Field<'_>| {
-        field.is("content-type")
-            && field.value.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"))
-    };
-    passing.fields.iter().any(is_events)
+    let is_events =
+        |media: &[u8]| media.get(..17).is_some_and(|start| start.eq_ignore_ascii_case(b"text/event-stream"));
+    passing.fields.values(Known::ContentType).any(is_events)
 }
 
 #[cfg(test)]

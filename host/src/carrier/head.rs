@@ -5,29 +5,27 @@ use std::io::Write as _;
 use std::time::SystemTime;
 
 use bytes::{Bytes, BytesMut};
-use ccproxy_h1::write;
+use ccproxy_h1::{Fields, write};
 use http::uri::{Authority, PathAndQuery, Scheme as UriScheme};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
 use httpdate::HttpDate;
-use smallvec::SmallVec;
 
 use super::own::BufferedReply;
 use super::request_id::RequestId;
 use crate::credential::Prepared;
-use crate::message::{Field, RequestHead, Version, is_client_credential, is_connection_specific};
+use crate::message::{
+    CLIENT_CREDENTIAL, CONNECTION_SPECIFIC, Field, Known, Lines, NameSet, RequestHead, Version,
+};
 use crate::refusal::Refusal;
 use crate::respond::{REQUEST_ID_FIELD, Relay};
 use crate::route::Destination;
 use crate::upstream::Outgoing;
 
-/// The fields of a head, in the order in which [`HeaderMap`] yields them: an index in a plan counts that way.
-pub(crate) type Fields<'a> = SmallVec<[Field<'a>; 32]>;
-
-/// Views every field of `headers`.
+/// Views every field of `headers`, in the order in which [`HeaderMap`] yields them: an index in a plan counts that way.
 pub(crate) fn fields(headers: &HeaderMap) -> Fields<'_> {
     let view = |(name, value): (_, _)| -> Field<'_> {
         let (name, value): (&HeaderName, &HeaderValue) = (name, value);
-        Field { name: name.as_str().as_bytes(), value: value.as_bytes() }
+        Field::new(name.as_str().as_bytes(), value.as_bytes())
     };
     headers.iter().map(view).collect()
 }
@@ -47,7 +45,7 @@ pub(crate) fn target(parts: &request::Parts) -> Cow<'_, [u8]> {
 pub(crate) fn view<'a>(
     parts: &'a request::Parts,
     target: &'a [u8],
-    fields: &'a [Field<'a>],
+    fields: &'a Fields<'_>,
 ) -> RequestHead<'a> {
     let version = match parts.version {
         http::Version::HTTP_10 => Version::Http10,
@@ -60,7 +58,7 @@ pub(crate) fn view<'a>(
         target,
         version,
         authority: pseudo.map(|authority| authority.as_str().as_bytes()),
-        fields,
+        fields: Lines::of(fields),
     }
 }
 
@@ -81,7 +79,7 @@ impl UpstreamRequest<'_> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         write::request_line(out, self.head.method, &self.outgoing.target);
         write::field(out, b"host", self.to.host.as_bytes());
-        for (_, field) in self.outgoing.fields.of(self.head.fields) {
+        for (_, field) in self.outgoing.fields.of(self.head.fields.all()) {
             write::field(out, field.name, field.value);
         }
         if self.websocket {
@@ -102,7 +100,7 @@ impl UpstreamRequest<'_> {
         let path = PathAndQuery::try_from(self.outgoing.target.as_slice());
         let path = path.map_err(|_| Refusal::Malformed("the request target is not a path"))?;
         let mut headers = HeaderMap::with_capacity(self.head.fields.len() + self.credential.fields.len() + 2);
-        for (_, field) in self.outgoing.fields.of(self.head.fields) {
+        for (_, field) in self.outgoing.fields.of(self.head.fields.all()) {
             match (HeaderName::from_bytes(field.name), HeaderValue::from_bytes(field.value)) {
                 (Ok(name), Ok(value)) => drop(headers.append(name, value)),
                 _ => return Err(malformed),
@@ -169,16 +167,16 @@ pub(super) enum Persistence {
 pub(super) fn write_relayed(
     out: &mut Vec<u8>,
     (status, reason): (u16, &[u8]),
-    fields: &[Field<'_>],
+    fields: Lines<'_>,
     plan: &Relay,
     ending: (RequestId, Follows, Persistence),
 ) {
     write::status_line(out, status, reason);
     // Whoever passes on a response without a date gives it that of its arrival (RFC 9110 section 6.6.1).
-    if !fields.iter().any(|field| field.is("date")) {
+    if !fields.has(Known::Date) {
         date(out);
     }
-    for (_, field) in plan.fields.of(fields) {
+    for (_, field) in plan.fields.of(fields.all()) {
         write::field(out, field.name, field.value);
     }
     for (name, value) in &plan.added {
@@ -239,14 +237,14 @@ fn end(out: &mut Vec<u8>, (id, follows, persistence): (RequestId, Follows, Persi
 }
 
 /// The fields of a relayed response for HTTP/2.
-pub(super) fn relayed(fields: &[Field<'_>], plan: Relay) -> HeaderMap {
+pub(super) fn relayed(fields: Lines<'_>, plan: Relay) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(fields.len() + plan.added.len() + 1);
     // The values share one buffer: each by itself would be an allocation.
-    let size = plan.fields.of(fields).map(|(_, field)| field.value.len()).sum();
+    let size = plan.fields.of(fields.all()).map(|(_, field)| field.value.len()).sum();
     let mut values = BytesMut::with_capacity(size);
-    plan.fields.of(fields).for_each(|(_, field)| values.extend_from_slice(field.value));
+    plan.fields.of(fields.all()).for_each(|(_, field)| values.extend_from_slice(field.value));
     let mut values = values.freeze();
-    for (_, field) in plan.fields.of(fields) {
+    for (_, field) in plan.fields.of(fields.all()) {
         let value = values.split_to(field.value.len());
         if let (Ok(name), Ok(value)) =
             (HeaderName::from_bytes(field.name), HeaderValue::from_maybe_shared(value))
@@ -275,11 +273,14 @@ pub(super) fn own<B>(reply: BufferedReply, body: impl FnOnce(Bytes) -> B) -> htt
     response
 }
 
+/// What no trailer section may have, among others.
+const NEVER_BEHIND: NameSet = CONNECTION_SPECIFIC.or(CLIENT_CREDENTIAL);
+
 /// A trailer section must not say what the head was not allowed to say, in either direction.
 pub(super) fn clean_trailers(trailers: HeaderMap) -> HeaderMap {
     let gone = |name: &HeaderName| {
         let name = name.as_str().as_bytes();
-        is_connection_specific(name) || is_client_credential(name) || name.starts_with(b"set-cookie")
+        NEVER_BEHIND.contains(Known::of(name)) || name.starts_with(b"set-cookie")
     };
     let pairs = trailers.iter().filter(|(name, _)| !gone(name));
     pairs.map(|(name, value)| (name.clone(), value.clone())).collect()

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 
-use ccproxy_h1::{FramingError, HeadEnd, HeadError, Inbox, Outbox, Version as H1Version, framing};
+use ccproxy_h1::{Fields, FramingError, HeadEnd, HeadError, Inbox, Outbox, Version as H1Version, framing};
 use tokio::time::Instant;
 
 use super::body::RelayedBody;
@@ -29,7 +29,7 @@ use super::stream::ClientStream;
 use super::timer::Timer;
 use super::tunnel;
 use super::worker::Worker;
-use crate::message::{RequestHead, Version, Via};
+use crate::message::{Known, RequestHead, Version, Via};
 use crate::proxy::{Decision, subject};
 use crate::refusal::Refusal;
 use crate::respond::problem;
@@ -140,9 +140,12 @@ impl Request<'_> {
             Ok(bytes) => bytes,
             Err(refusal) => return self.refuse(refusal).await,
         };
-        let next = match ccproxy_h1::request(&bytes, &LIMITS) {
-            Ok(head) => self.answer(&head).await,
-            Err(error) => self.refuse(refusal_of_head(error)).await,
+        let next = {
+            let mut fields = Fields::new();
+            match ccproxy_h1::request(&bytes, &LIMITS, &mut fields) {
+                Ok(head) => self.answer(&head).await,
+                Err(error) => self.refuse(refusal_of_head(error)).await,
+            }
         };
         self.body.release();
         self.worker.buffers.give_back(bytes);
@@ -180,7 +183,7 @@ impl Request<'_> {
             Ok(framing) => framing,
             Err(error) => return self.refused(terms, record, refusal_of_framing(error), None).await,
         };
-        let expects = head.version == H1Version::Http11 && head.fields.iter().any(|field| field.is("expect"));
+        let expects = head.version == H1Version::Http11 && head.fields.has(Known::Expect);
         let length = self.conn.borrow_mut().begin(framing, expects);
         self.body.restart(length);
         let view = RequestHead {
@@ -191,7 +194,7 @@ impl Request<'_> {
                 H1Version::Http11 => Version::Http11,
             },
             authority: None,
-            fields: &head.fields,
+            fields: head.fields,
         };
         let decision: Decision<'_> = self.worker.shared.rules.load().decide(&view, self.via);
         let outcome = {

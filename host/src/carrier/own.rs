@@ -10,7 +10,7 @@ use super::serve::CLIENT_IDLE;
 use super::source::Source;
 use super::worker::Worker;
 use crate::fault::Fault;
-use crate::message::{RequestHead, is_connection_specific};
+use crate::message::{CONNECTION_SPECIFIC, Known, RequestHead};
 use crate::proxy::Own;
 use crate::refusal::Refusal;
 use crate::respond::{self, ERROR_FIELD, REQUEST_ID_FIELD, Reply};
@@ -86,7 +86,7 @@ pub(super) async fn answer(
             };
             let kept = admitted
                 .fields
-                .of(head.fields)
+                .of(head.fields.all())
                 .map(|(_, field)| (String::from_utf8_lossy(field.name).into_owned(), field.value.to_vec()));
             let request = BufferedRequest {
                 plugin,
@@ -109,7 +109,9 @@ async fn delegate(worker: &Worker, request: BufferedRequest) -> Result<BufferedR
     // Those two are ours to say, and how the body is framed is its carrier's.
     let ours =
         |name: &str| name.eq_ignore_ascii_case(ERROR_FIELD) || name.eq_ignore_ascii_case(REQUEST_ID_FIELD);
-    let passes = |(name, _): &(String, Vec<u8>)| !ours(name) && !is_connection_specific(name.as_bytes());
+    let passes = |(name, _): &(String, Vec<u8>)| {
+        !ours(name) && !CONNECTION_SPECIFIC.contains(Known::of(name.as_bytes()))
+    };
     let BufferedReply { status, fields, body } = reply;
     Ok(BufferedReply { status, fields: fields.into_iter().filter(passes).collect(), body })
 }

@@ -8,7 +8,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::Access;
 use crate::keys::{Keys, LocalKey, looks_like_key};
-use crate::message::{Entry, Field, RequestHead, Via, folded_eq, is_client_credential};
+use crate::message::{CLIENT_CREDENTIAL, Entry, Field, Known, RequestHead, Via};
 use crate::refusal::Refusal;
 
 /// What tools are given where no key is needed, because they insist on one. It says that there is none.
@@ -45,13 +45,13 @@ pub(crate) fn key_of(head: &RequestHead<'_>, keys: &Keys) -> Result<Arc<LocalKey
 
 /// What a field presents as a key, if it is one that could.
 fn presented<'a>(field: &Field<'a>) -> Option<Cow<'a, [u8]>> {
-    if folded_eq(field.name, b"authorization") {
-        Some(authorization(field.value))
-    } else if folded_eq(field.name, b"proxy-authorization") {
+    match field.means() {
+        Known::Authorization => Some(authorization(field.value)),
         // Meant for another proxy.
-        None
-    } else {
-        (is_client_credential(field.name) || looks_like_key(field.value)).then_some(field.value.into())
+        Known::ProxyAuthorization => None,
+        name => {
+            (CLIENT_CREDENTIAL.contains(name) || looks_like_key(field.value)).then_some(field.value.into())
+        }
     }
 }
 

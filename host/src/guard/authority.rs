@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::str::FromStr;
 
-use crate::message::{Local, RequestHead, Via};
+use crate::message::{Known, Local, RequestHead, Via};
 use crate::refusal::Refusal;
 
 /// A host of `server.allowed_hosts`: `name` (with our port or none) or `name:port` (exactly).
@@ -48,7 +48,7 @@ pub enum Addressee<'a> {
 /// The one authority of a request: exactly one `Host`, and no second opinion in `:authority` or in
 /// an absolute-form target.
 pub(super) fn of<'a>(head: &RequestHead<'a>, in_target: Option<&'a [u8]>) -> Result<&'a [u8], Refusal> {
-    let mut hosts = head.values("host");
+    let mut hosts = head.fields.values(Known::Host);
     let host = match (hosts.next(), hosts.next()) {
         (_, Some(_)) => return Err(Refusal::Malformed("more than one Host")),
         (host, None) => host,

@@ -3,7 +3,7 @@
 //! Fetch Metadata (`Sec-Fetch-Site`) and `Origin` are set by the browser and out of a page's reach.
 //! Neither is sent by the tools we serve, so absence passes.
 
-use crate::message::RequestHead;
+use crate::message::{Known, RequestHead};
 use crate::refusal::Refusal;
 
 /// Who asks, as the browser tells.
@@ -34,7 +34,7 @@ pub(super) fn check<'a>(
     authority: &[u8],
     allowed: &[String],
 ) -> Result<(Caller, Option<&'a [u8]>), Refusal> {
-    let mut origins = head.values("origin");
+    let mut origins = head.fields.values(Known::Origin);
     let caller = match (origins.next(), origins.next()) {
         (None, _) => Caller::NotAPage,
         (Some(_), Some(_)) => return Err(Refusal::OriginNotAllowed),
@@ -44,7 +44,7 @@ pub(super) fn check<'a>(
         }
         (Some(_), None) => return Err(Refusal::OriginNotAllowed),
     };
-    let mut sites = head.values("sec-fetch-site").peekable();
+    let mut sites = head.fields.values(Known::SecFetchSite).peekable();
     let tells = sites.peek().is_some();
     let mut ours = tells;
     for site in sites {
@@ -61,12 +61,12 @@ pub(super) fn check<'a>(
 /// Whether a browser goes to a page here, in a tab of its own, and does nothing else: no form, no frame, no
 /// script. Which page sent it does not matter. What is no browser says nothing, and passes.
 pub(super) fn navigates(head: &RequestHead<'_>) -> bool {
-    let all = |name: &'static str, wanted: &[u8]| head.values(name).all(|value| value == wanted);
+    let all = |name: Known, wanted: &[u8]| head.fields.values(name).all(|value| value == wanted);
     head.method == b"GET"
-        && head.values("origin").next().is_none()
-        && all("sec-fetch-mode", b"navigate")
-        && all("sec-fetch-dest", b"document")
-        && !head.values("sec-purpose").any(|purpose| purpose.starts_with(b"prefetch"))
+        && !head.fields.has(Known::Origin)
+        && all(Known::SecFetchMode, b"navigate")
+        && all(Known::SecFetchDest, b"document")
+        && !head.fields.values(Known::SecPurpose).any(|purpose| purpose.starts_with(b"prefetch"))
 }
 
 /// The preflight that `head` is, if it is one (Fetch standard, CORS-preflight request).
@@ -74,8 +74,8 @@ pub(super) fn preflight<'a>(head: &RequestHead<'a>, origin: &'a [u8]) -> Option<
     if head.method != b"OPTIONS" {
         return None;
     }
-    let method = head.values("access-control-request-method").next()?;
-    Some(Preflight { origin, method, fields: head.values("access-control-request-headers").next() })
+    let method = head.fields.values(Known::AccessControlRequestMethod).next()?;
+    Some(Preflight { origin, method, fields: head.fields.values(Known::AccessControlRequestHeaders).next() })
 }
 
 fn is_ours(origin: &[u8], authority: &[u8]) -> bool {

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::keys::{KeyFile, NewKey};
-use crate::message::{Entry, Field, Local, Version};
+use crate::message::{Entry, Field, Lines, Local, Version};
 use base64::Engine as _;
 use pretty_assertions::assert_eq;
 
@@ -33,17 +33,13 @@ impl Raw {
     }
 
     fn judge<T>(&self, guard: &Guard, via: &Via, then: impl FnOnce(Result<Verdict<'_>, Refusal>) -> T) -> T {
-        let fields: Vec<_> = self
-            .fields
-            .iter()
-            .map(|(name, value)| Field { name: name.as_slice(), value: value.as_slice() })
-            .collect();
+        let fields: Vec<_> = self.fields.iter().map(|(name, value)| Field::new(name, value)).collect();
         let head = RequestHead {
             method: self.method.as_bytes(),
             target: &self.target,
             version: Version::Http11,
             authority: None,
-            fields: &fields,
+            fields: Lines::of(&fields),
         };
         let public = |path: &[u8]| path == b"/_ccproxy/plugins/acme/hook";
         then(guard.admit(&head, via, public, |query| query == b"code=c&state=pending"))

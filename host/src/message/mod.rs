@@ -7,10 +7,9 @@ mod field;
 mod names;
 mod via;
 
-pub use field::{Field, FieldSet, token_list};
+pub use field::{Field, FieldSet, Known, Lines, NameSet, same_name, token_list};
 pub use names::{
-    CLIENT_CREDENTIALS, canonical, folded_eq, has_prefix, is_client_credential, is_connection_specific,
-    is_one_of,
+    ACCESS_CONTROL, CLIENT_CREDENTIAL, CLIENT_CREDENTIALS, CONNECTION_SPECIFIC, FETCH_METADATA, FORWARDING,
 };
 pub use via::{Entry, Local, Via};
 
@@ -37,14 +36,7 @@ pub struct RequestHead<'a> {
     /// The `:authority` of HTTP/2.
     pub authority: Option<&'a [u8]>,
     /// The fields in order. At most [`FieldSet::CAPACITY`] get past the guard.
-    pub fields: &'a [Field<'a>],
-}
-
-impl<'a> RequestHead<'a> {
-    /// The values of every field of this name (lower case).
-    pub fn values(&self, name: &'static str) -> impl Iterator<Item = &'a [u8]> + use<'a> {
-        self.fields.iter().filter(move |field| field.is(name)).map(|field| field.value)
-    }
+    pub fields: Lines<'a>,
 }
 
 /// The head of an upstream response.
@@ -53,5 +45,5 @@ pub struct ResponseHead<'a> {
     /// The status code.
     pub status: u16,
     /// The fields in order.
-    pub fields: &'a [Field<'a>],
+    pub fields: Lines<'a>,
 }

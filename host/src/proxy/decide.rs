@@ -9,11 +9,11 @@ use std::time::Duration;
 use crate::credential::Prepared;
 use crate::guard::{Admitted, Guard, Preflight, Verdict};
 use crate::login::Callbacks;
-use crate::message::{Field, FieldSet, RequestHead, Via};
+use crate::message::{FieldSet, Known, Lines, NameSet, RequestHead, Via};
 use crate::refusal::Refusal;
 use crate::respond::{Client, Subject};
 use crate::route::{Cookies, Destination, Found, Mount, OwnPath, Route, RouteTable};
-use crate::upstream::{Outgoing, outgoing, remove};
+use crate::upstream::{Outgoing, outgoing};
 
 /// Everything that the request path takes from the configuration: one snapshot, read by one atomic load. A
 /// reload makes another and swaps it in; requests under way end by the one they began with.
@@ -115,22 +115,20 @@ fn forward<'a>(
         Err(refusal) => return Decision::Refuse(refusal, Some(route)),
     };
     let mut fields = admitted.fields;
-    for name in table.credential_fields() {
-        remove(head.fields, &mut fields, name);
-    }
+    table.remove_credential_fields(head.fields, &mut fields);
     if route.policy.cookies == Cookies::Drop {
-        remove(head.fields, &mut fields, b"cookie");
+        fields.remove_meaning(head.fields, NameSet::of(&[Known::Cookie]));
     }
     if route.policy.reads_bodies() {
         // The carrier asks for the body as it is: what is compressed cannot be read.
-        remove(head.fields, &mut fields, b"accept-encoding");
+        fields.remove_meaning(head.fields, NameSet::of(&[Known::AcceptEncoding]));
     }
     Decision::Forward(RequestPlan { route, to, admitted, rest, mount, fields })
 }
 
 impl RequestPlan<'_> {
     /// The upstream's target and the client's fields that go along, for this credential.
-    pub fn outgoing(&self, fields: &[Field<'_>], credential: &Prepared) -> Outgoing {
+    pub fn outgoing(&self, fields: Lines<'_>, credential: &Prepared) -> Outgoing {
         outgoing(&self.to.base, self.rest, self.admitted.query, (fields, self.fields), credential)
     }
 

@@ -7,13 +7,13 @@ use serde_json::{Value, json};
 
 use super::Reply;
 use crate::guard::Preflight;
-use crate::message::RequestHead;
+use crate::message::{Known, RequestHead};
 use crate::route::{Forward, Route, Unavailable};
 
 /// `GET /`: the routes that the client may use, as text or as JSON by `Accept`.
 pub fn index(head: &RequestHead<'_>, authority: &[u8], routes: &[&Arc<Route>]) -> Reply {
     let base = format!("http://{}", String::from_utf8_lossy(authority));
-    if head.values("accept").any(wants_json) {
+    if head.fields.values(Known::Accept).any(wants_json) {
         let routes: Vec<_> = routes.iter().map(|route| row(route, &base)).collect();
         return json_reply(200, &json!({ "schema": "ccproxy.routes/1", "routes": routes }));
     }
@@ -117,7 +117,7 @@ fn reply(status: u16, media: &'static str, body: Vec<u8>) -> Reply {
 mod tests {
     use super::*;
     use crate::fault::{Code, Fault};
-    use crate::message::{Field, Version};
+    use crate::message::{Field, Lines, Version};
     use crate::route::Policy;
     use pretty_assertions::assert_eq;
 
@@ -135,13 +135,13 @@ mod tests {
     }
 
     fn get(accept: &str) -> (String, String) {
-        let fields = [Field { name: b"accept", value: accept.as_bytes() }];
+        let fields = [Field::new(b"accept", accept.as_bytes())];
         let head = RequestHead {
             method: b"GET",
             target: b"/",
             version: Version::Http11,
             authority: None,
-            fields: &fields,
+            fields: Lines::of(&fields),
         };
         let reply = index(&head, b"127.0.0.1:8462", &[&route()]);
         (

@@ -2,11 +2,8 @@
 
 use super::rewrite::{self, Links};
 use super::rewrite_json;
-use super::{ERROR_FIELD, REQUEST_ID_FIELD};
 use crate::credential::Prepared;
-use crate::message::{
-    Field, FieldSet, ResponseHead, canonical, folded_eq, has_prefix, is_connection_specific, token_list,
-};
+use crate::message::{ACCESS_CONTROL, CONNECTION_SPECIFIC, FieldSet, Known, Lines, NameSet, ResponseHead};
 use crate::refusal::Refusal;
 use crate::route::{Cookies, Mount, Policy};
 use crate::upstream::Base;
@@ -50,8 +47,19 @@ pub struct Relay {
 
 /// Statements about an origin, and ours is not the upstream's: HSTS would break every other service on
 /// localhost, `Alt-Svc` would lead around us, `ccproxy-*` would speak for us.
-const NOT_FOR_OUR_ORIGIN: [&str; 5] =
-    ["alt-svc", "strict-transport-security", "clear-site-data", ERROR_FIELD, REQUEST_ID_FIELD];
+const NOT_FOR_OUR_ORIGIN: NameSet = NameSet::of(&[
+    Known::AltSvc,
+    Known::StrictTransportSecurity,
+    Known::ClearSiteData,
+    Known::CcproxyError,
+    Known::CcproxyRequestId,
+]);
+
+/// What stays behind, too, unless a route passes cookies.
+const COOKIES: NameSet = NameSet::of(&[Known::SetCookie, Known::SetCookie2]);
+
+/// What stays behind in any spelling.
+const NEVER: NameSet = CONNECTION_SPECIFIC.or(ACCESS_CONTROL);
 
 /// Shorter values are words, and words may stand anywhere.
 const SHORTEST_SECRET: usize = 8;
@@ -72,19 +80,24 @@ pub fn relay(
         added: Vec::new(),
         json_links: rewrite_json::applies(head, policy),
     };
-    let reframed = head.fields.iter().any(|field| field.is("transfer-encoding"));
+    let is_framed_by_length = !head.fields.has(Known::TransferEncoding);
+    let not_ours = match policy.cookies {
+        Cookies::Drop => NOT_FOR_OUR_ORIGIN.or(COOKIES),
+        Cookies::Pass => NOT_FOR_OUR_ORIGIN,
+    };
     for (index, field) in head.fields.iter().enumerate() {
-        let length = !reframed && field.is("content-length");
-        if (length || !stays_behind(field, policy)) && !reveals(field.value, credential) {
+        let length = is_framed_by_length && field.is(Known::ContentLength);
+        let stays_behind = NEVER.contains(field.means()) || field.is_of(not_ours);
+        if (length || !stays_behind) && !reveals(field.value, credential) {
             plan.fields.insert(index);
         }
     }
     if plan.json_links {
         let stale =
-            head.fields.iter().enumerate().filter(|(_, field)| rewrite_json::is_about_the_bytes(field));
+            head.fields.iter().enumerate().filter(|(_, field)| field.is_of(rewrite_json::ABOUT_THE_BYTES));
         stale.for_each(|(index, _)| plan.fields.remove(index));
     }
-    remove_nominated(head.fields, &mut plan.fields);
+    plan.fields.remove_nominated(head.fields);
     rewrite_links(head.fields, &mut plan, client, base, policy);
     if let Some(origin) = client.cors {
         plan.added.push(("access-control-allow-origin", origin.to_vec()));
@@ -96,15 +109,6 @@ pub fn relay(
         101 => ResponsePlan::Fail(Refusal::UpstreamProtocol),
         _ => ResponsePlan::Relay(plan),
     }
-}
-
-/// Whether a field stays behind, whatever its value.
-fn stays_behind(field: &Field<'_>, policy: &Policy) -> bool {
-    let is_cookie = || field.is("set-cookie") || field.is("set-cookie2");
-    is_connection_specific(field.name)
-        || NOT_FOR_OUR_ORIGIN.iter().any(|gone| field.is(gone))
-        || policy.cookies == Cookies::Drop && is_cookie()
-        || has_prefix(field.name, b"access-control-")
 }
 
 /// Whether a value contains the credential: a header that reflects the request would hand it to the client.
@@ -121,45 +125,37 @@ fn contains(value: &[u8], part: &[u8]) -> bool {
     value.len() >= part.len() && value.windows(part.len()).any(|window| window == part)
 }
 
-fn remove_nominated(all: &[Field<'_>], kept: &mut FieldSet) {
-    let connection = all.iter().filter(|field| field.is("connection"));
-    for nominated in connection.flat_map(|field| token_list(field.value)) {
-        let nominated = canonical(nominated);
-        for (index, field) in all.iter().enumerate() {
-            if folded_eq(field.name, &nominated) {
-                kept.remove(index);
-            }
-        }
-    }
-}
-
-fn rewrite_links(all: &[Field<'_>], plan: &mut Relay, client: &Client<'_>, base: &Base, policy: &Policy) {
+fn rewrite_links(all: Lines<'_>, plan: &mut Relay, client: &Client<'_>, base: &Base, policy: &Policy) {
     let links = Links { client, base };
+    let mut wanted = NameSet::default();
+    if policy.rewrite.location {
+        wanted = wanted.or(NameSet::of(&[Known::Location, Known::ContentLocation]));
+    }
+    if policy.rewrite.link {
+        wanted.insert(Known::Link);
+    }
+    if !all.mean(wanted) {
+        return;
+    }
     for (index, field) in all.iter().enumerate() {
-        if !plan.fields.contains(index) {
+        if !plan.fields.contains(index) || !field.is_of(wanted) {
             continue;
         }
-        let (name, rewritten) = match () {
-            () if policy.rewrite.location && field.is("location") => {
-                ("location", links.reference(field.value))
-            }
-            () if policy.rewrite.location && field.is("content-location") => {
-                ("content-location", links.reference(field.value))
-            }
-            () if policy.rewrite.link && field.is("link") => ("link", rewrite::link(&links, field.value)),
-            () => continue,
+        let rewritten = match field.means() {
+            Known::Link => rewrite::link(&links, field.value),
+            _ => links.reference(field.value),
         };
         if let Some(value) = rewritten {
             plan.fields.remove(index);
-            plan.added.push((name, value));
+            plan.added.push((field.means().name(), value));
         }
     }
 }
 
-fn agrees_to_websocket(fields: &[Field<'_>]) -> bool {
-    let mut upgrades = fields.iter().filter(|field| field.is("upgrade"));
+fn agrees_to_websocket(fields: Lines<'_>) -> bool {
+    let mut upgrades = fields.values(Known::Upgrade);
     match (upgrades.next(), upgrades.next()) {
-        (Some(upgrade), None) => upgrade.value.eq_ignore_ascii_case(b"websocket"),
+        (Some(upgrade), None) => upgrade.eq_ignore_ascii_case(b"websocket"),
         _ => false,
     }
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::relay::Client;
 use super::rewrite::Links;
-use crate::message::{Field, ResponseHead, token_list};
+use crate::message::{Known, NameSet, ResponseHead, token_list};
 use crate::route::{Mount, Policy};
 use crate::upstream::Base;
 
@@ -17,25 +17,23 @@ use crate::upstream::Base;
 const LONGEST_LINK: usize = 16 * 1024;
 
 /// Statements about the bytes of a body, untrue once one of them has changed.
-const ABOUT_THE_BYTES: [&str; 6] =
-    ["content-length", "content-md5", "digest", "content-digest", "repr-digest", "accept-ranges"];
+pub(super) const ABOUT_THE_BYTES: NameSet = NameSet::of(&[
+    Known::ContentLength,
+    Known::ContentMd5,
+    Known::Digest,
+    Known::ContentDigest,
+    Known::ReprDigest,
+    Known::AcceptRanges,
+]);
 
 /// Whether the body of this response is rewritten: whole JSON that is not compressed.
 pub(super) fn applies(head: &ResponseHead<'_>, policy: &Policy) -> bool {
-    let plain = |field: &Field<'_>| {
-        !field.is("content-encoding")
-            || token_list(field.value).all(|coding| coding.eq_ignore_ascii_case(b"identity"))
-    };
+    let plain = |coding: &[u8]| coding.eq_ignore_ascii_case(b"identity");
     !policy.rewrite_json.is_empty()
         // A part of a document (206) begins anywhere.
         && head.status != 206
-        && head.fields.iter().any(|field| field.is("content-type") && is_json(field.value))
-        && head.fields.iter().all(plain)
-}
-
-/// Whether a field cannot stay where the body is rewritten.
-pub(super) fn is_about_the_bytes(field: &Field<'_>) -> bool {
-    ABOUT_THE_BYTES.iter().any(|name| field.is(name))
+        && head.fields.values(Known::ContentType).any(is_json)
+        && head.fields.values(Known::ContentEncoding).flat_map(token_list).all(plain)
 }
 
 /// `application/json`, or a type with the suffix `+json` (RFC 6839 section 3.1).
@@ -196,6 +194,7 @@ impl JsonLinks {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::{Field, Lines};
     use pretty_assertions::assert_eq;
 
     fn links() -> JsonLinks {
@@ -269,11 +268,9 @@ mod tests {
     fn only_whole_plain_json_is_read() {
         let policy = Policy { rewrite_json: Arc::from(["next".to_owned()]), ..Policy::default() };
         let applies_to = |status: u16, fields: &[(&str, &str)], policy: &Policy| {
-            let fields: Vec<_> = fields
-                .iter()
-                .map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() })
-                .collect();
-            applies(&ResponseHead { status, fields: &fields }, policy)
+            let fields: Vec<_> =
+                fields.iter().map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes())).collect();
+            applies(&ResponseHead { status, fields: Lines::of(&fields) }, policy)
         };
         for media in ["application/json", "Application/JSON; odata.metadata=minimal", "application/hal+json"]
         {

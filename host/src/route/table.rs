@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Route;
 use crate::guard::{Addressee, Admitted};
 use crate::hint::listed;
-use crate::message::{Via, canonical};
+use crate::message::{FieldSet, Known, Lines, NameSet, Via};
 use crate::model::Name;
 use crate::refusal::Refusal;
 
@@ -15,8 +15,18 @@ use crate::refusal::Refusal;
 pub struct RouteTable {
     by_path: Vec<Arc<Route>>,
     by_name: Vec<Arc<Route>>,
-    credential_fields: Vec<Box<[u8]>>,
+    credential_fields: CredentialFields,
     public: BTreeSet<Box<[u8]>>,
+}
+
+/// Names that providers inject, lower case with `-`.
+#[derive(Default)]
+struct CredentialFields {
+    all: Box<[Box<str>]>,
+    /// Those that every field is compared with when it is read.
+    known: NameSet,
+    /// Those that are left to compare.
+    others: Box<[Box<str>]>,
 }
 
 /// Two written routes want one place.
@@ -95,13 +105,7 @@ impl RouteTable {
         Ok(Self {
             by_path: index(&routes, "path", |route| &route.path)?,
             by_name: index(&routes, "name", |route| &route.name)?,
-            // Every connection of a provider names the same.
-            credential_fields: credential_fields
-                .into_iter()
-                .map(|name| canonical(name.as_ref().as_bytes()).into())
-                .collect::<BTreeSet<_>>()
-                .into_iter()
-                .collect(),
+            credential_fields: CredentialFields::of(credential_fields),
             public: BTreeSet::new(),
         })
     }
@@ -125,7 +129,14 @@ impl RouteTable {
 
     /// The names of all fields that some provider injects, lower case with `-`.
     pub fn credential_fields(&self) -> impl Iterator<Item = &[u8]> {
-        self.credential_fields.iter().map(AsRef::as_ref)
+        self.credential_fields.all.iter().map(|name| name.as_bytes())
+    }
+
+    /// Takes the fields out that some server would read as a provider's.
+    pub fn remove_credential_fields(&self, all: Lines<'_>, fields: &mut FieldSet) {
+        let CredentialFields { known, others, .. } = &self.credential_fields;
+        fields.remove_meaning(all, *known);
+        others.iter().for_each(|name| fields.remove_named(&all, name.as_bytes()));
     }
 
     /// What an admitted request is for.
@@ -179,6 +190,23 @@ impl RouteTable {
             format!("the routes are {}", listed(self.by_path.iter().map(|route| route.path.as_str())))
         };
         Refusal::NoSuchRoute { hint }
+    }
+}
+
+impl CredentialFields {
+    fn of(names: impl IntoIterator<Item: AsRef<str>>) -> Self {
+        let canonical = |name: &str| name.to_ascii_lowercase().replace('_', "-").into_boxed_str();
+        // Every connection of a provider names the same.
+        let all: BTreeSet<_> = names.into_iter().map(|name| canonical(name.as_ref())).collect();
+        let (mut known, mut others) = (NameSet::default(), Vec::new());
+        for name in &all {
+            match Known::of(name.as_bytes()) {
+                one if one.name() == &**name => known.insert(one),
+                // A family is more than one of its names.
+                _ => others.push(name.clone()),
+            }
+        }
+        Self { all: all.into_iter().collect(), known, others: others.into() }
     }
 }
 

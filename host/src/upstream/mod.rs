@@ -10,4 +10,4 @@ mod outgoing;
 
 pub use base::Base;
 pub use origin::{InvalidOrigin, Origin, Scheme};
-pub use outgoing::{Outgoing, outgoing, remove};
+pub use outgoing::{Outgoing, outgoing};

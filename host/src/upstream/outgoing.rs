@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 
 use super::Base;
 use crate::credential::Prepared;
-use crate::message::{Field, FieldSet, folded_eq};
+use crate::message::{FieldSet, Lines};
 
 /// A request target; the usual ones need no allocation.
 pub type Target = SmallVec<[u8; 256]>;
@@ -26,7 +26,7 @@ pub fn outgoing(
     base: &Base,
     rest: &[u8],
     query: Option<&[u8]>,
-    client_fields: (&[Field<'_>], FieldSet),
+    client_fields: (Lines<'_>, FieldSet),
     credential: &Prepared,
 ) -> Outgoing {
     let mut target =
@@ -36,18 +36,9 @@ pub fn outgoing(
     append_query(&mut target, query, &credential.query);
     let (all, mut fields) = client_fields;
     for (name, _) in &credential.fields {
-        remove(all, &mut fields, name.as_str().as_bytes());
+        fields.remove_named(&all, name.as_str().as_bytes());
     }
     Outgoing { target, fields }
-}
-
-/// Takes every field out that some server would read as `canonical`.
-pub fn remove(all: &[Field<'_>], fields: &mut FieldSet, canonical: &[u8]) {
-    for (index, field) in all.iter().enumerate() {
-        if folded_eq(field.name, canonical) {
-            fields.remove(index);
-        }
-    }
 }
 
 fn append_query(target: &mut Target, query: Option<&[u8]>, credential: &[(String, String)]) {
@@ -83,6 +74,7 @@ fn same_parameter(name: &[u8], own: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Field;
     use crate::model::UnixMillis;
     use http::{HeaderName, HeaderValue};
     use pretty_assertions::assert_eq;
@@ -99,7 +91,7 @@ mod tests {
     }
 
     fn target(base: &str, rest: &str, query: Option<&str>, credential: &Prepared) -> String {
-        let none = ([].as_slice(), FieldSet::default());
+        let none = (Lines::of(&[]), FieldSet::default());
         let built =
             outgoing(&base.parse().unwrap(), rest.as_bytes(), query.map(str::as_bytes), none, credential);
         String::from_utf8(built.target.to_vec()).unwrap()
@@ -127,11 +119,11 @@ mod tests {
     #[test]
     fn a_client_field_never_meets_the_credentials() {
         let sent = [b"X-Token".as_slice(), b"x_token", b"accept", b"X-Tokens"];
-        let fields: Vec<_> = sent.iter().map(|name| Field { name, value: b"" }).collect();
+        let fields: Vec<_> = sent.iter().map(|name| Field::new(name, b"")).collect();
         let mut all = FieldSet::default();
         (0..fields.len()).for_each(|index| all.insert(index));
         let base = "https://up.example".parse().unwrap();
-        let built = outgoing(&base, b"/", None, (&fields, all), &credential(&["x-token"], &[]));
+        let built = outgoing(&base, b"/", None, (Lines::of(&fields), all), &credential(&["x-token"], &[]));
         let kept: Vec<_> = built.fields.of(&fields).map(|(_, field)| field.name).collect();
         assert_eq!(kept, [b"accept".as_slice(), b"X-Tokens"]);
     }

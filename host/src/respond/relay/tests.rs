@@ -1,4 +1,5 @@
 use super::*;
+use crate::message::Field;
 use crate::model::UnixMillis;
 use http::{HeaderName, HeaderValue};
 use pretty_assertions::assert_eq;
@@ -24,8 +25,8 @@ fn client() -> Client<'static> {
 
 fn plan(status: u16, fields: &[(&str, &str)], client: &Client<'_>, policy: &Policy) -> ResponsePlan {
     let fields: Vec<_> =
-        fields.iter().map(|(name, value)| Field { name: name.as_bytes(), value: value.as_bytes() }).collect();
-    let head = ResponseHead { status, fields: &fields };
+        fields.iter().map(|(name, value)| Field::new(name.as_bytes(), value.as_bytes())).collect();
+    let head = ResponseHead { status, fields: Lines::of(&fields) };
     relay(&head, client, &"https://up.example".parse().unwrap(), policy, &credential())
 }
 

@@ -2,7 +2,7 @@ use super::*;
 use crate::credential::Cell;
 use crate::fault::{Code, Fault};
 use crate::guard::{Guard, Verdict};
-use crate::message::{Entry, Field, Local, RequestHead, Version};
+use crate::message::{Entry, Field, Lines, Local, RequestHead, Version};
 use crate::model::{ConnectionId, CredentialKey, Target};
 use crate::route::{Destination, Forward, Methods, Policy, Unavailable};
 use crate::upstream::connect::{Connector, ConnectorOptions};
@@ -51,13 +51,13 @@ fn look_up_via(
         http2: false,
         entry: Entry::SameUser,
     };
-    let fields = [Field { name: b"host", value: host.as_bytes() }];
+    let fields = [Field::new(b"host", host.as_bytes())];
     let head = RequestHead {
         method: method.as_bytes(),
         target: path.as_bytes(),
         version: Version::Http11,
         authority: None,
-        fields: &fields,
+        fields: Lines::of(&fields),
     };
     let Verdict::Enter(admitted) = Guard::default().admit(&head, &via, |_| false, |_| false).unwrap() else {
         panic!("a preflight");
