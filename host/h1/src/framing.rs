@@ -60,8 +60,12 @@ pub fn of_response(
     status: u16,
     fields: &Lines<'_>,
 ) -> Result<ResponseFraming, FramingError> {
-    if method == b"HEAD" || status < 200 || status == 204 || status == 304 {
+    if status < 200 || status == 204 {
         return Ok(ResponseFraming::None);
+    }
+    if method == b"HEAD" || status == 304 {
+        // It says how long a body would be, and is passed on: only as a number (RFC 9110 section 8.6).
+        return length(fields).map(|_| ResponseFraming::None);
     }
     if is_coded(version, fields)? {
         return Ok(ResponseFraming::Chunked);
@@ -208,6 +212,8 @@ mod tests {
             assert_eq!(framing("GET", status, &[(CL, "5")]), Ok(ResponseFraming::None), "{status}");
         }
         assert_eq!(framing("HEAD", 200, &[(CL, "5")]), Ok(ResponseFraming::None));
+        assert!(framing("HEAD", 200, &[(CL, "5"), (CL, "6")]).is_err());
+        assert!(framing("GET", 304, &[(CL, "+5")]).is_err());
         assert!(framing("GET", 200, &[(CL, "5"), (CL, "6")]).is_err());
         assert!(framing("GET", 200, &[(TE, "gzip")]).is_err());
         assert!(is_framed_twice(&Lines::of(&fields(&[(CL, "1"), (TE, "chunked")]))));

@@ -105,8 +105,13 @@ fn model_of_response(
     version: Version,
     lines: &[Line],
 ) -> Result<Model, Vec<Fault>> {
-    if method == "HEAD" || (100..200).contains(&status) || status == 204 || status == 304 {
+    if (100..200).contains(&status) || status == 204 {
         return Ok(Model::None);
+    }
+    if method == "HEAD" || status == 304 {
+        // RFC 9110 section 8.6: what is no length is not passed on as one.
+        let fault = length(&values(lines, "content-length")).and_then(Result::err);
+        return fault.map_or(Ok(Model::None), |fault| Err(vec![fault]));
     }
     // Chunks win over a length.
     match coding(version, &values(lines, "transfer-encoding")) {

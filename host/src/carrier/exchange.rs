@@ -241,8 +241,8 @@ impl Decide<'_> {
                 return Err(refusal);
             }
         };
-        // Where there is a body, its length is what the framing says; a 204 has none to speak of.
-        if framing != ResponseFraming::None || status == 204 {
+        // Where there is a body, its length is what the framing says; a 204 or 101 has none to speak of.
+        if framing != ResponseFraming::None || matches!(status, 101 | 204) {
             fields.named(Known::ContentLength).for_each(|(index, _)| relay.fields.remove(index));
         }
         let rewritten = relay.json_links;

@@ -154,7 +154,7 @@ fn responses() -> Vec<Case> {
         answered("until it closes", "HTTP/1.1 200 OK\r\n\r\nall that\r\n0\r\n\r\nthere is".into())
             .upstream_ends(),
         answered("HTTP/1.0 above", "HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nok".into()),
-        answered("204", "HTTP/1.1 204 No Content\r\nETag: \"x\"\r\n\r\n".into()),
+        answered("204", "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\nETag: \"x\"\r\n\r\n".into()),
         answered("304", "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nETag: \"x\"\r\n\r\n".into()),
         answered("205 with a length", "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n".into()),
         answered("interim responses", {
@@ -183,7 +183,7 @@ fn responses() -> Vec<Case> {
 fn on_one_connection() -> Vec<Case> {
     let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
                      Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
-    let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    let switch = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nContent-Length: 5\r\n\
                   Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     vec![
         Case::new("two requests at once")
@@ -248,6 +248,9 @@ fn broken() -> Vec<Case> {
         cut("not a word", ""),
         cut("a bare line feed", "HTTP/1.1 200 OK\nContent-Length: 0\n\n"),
         cut("two lengths", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\na"),
+        Case::new("two lengths of no body")
+            .client(head("HEAD /up/a HTTP/1.1", ""))
+            .upstream("HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n"),
         cut("another coding", "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\nabc"),
         cut("a folded field", "HTTP/1.1 200 OK\r\nX: a\r\n b\r\nContent-Length: 0\r\n\r\n"),
         cut("another protocol", "SSH-2.0-OpenSSH_9.6\r\n\r\n"),
