@@ -39,6 +39,7 @@ def start_up(peers, enough, seconds, patience):
             # The first fills caches, and pins plugins.
             if turn > 0:
                 series[peer.name].slices.append(slice_of({"value": took * 1000}, watch.noise()))
+                patience.saw(series[peer.name].slices[-1])
     return series
 
 

@@ -48,11 +48,16 @@ class Patience:
 
     def __init__(self, seconds):
         self.left = seconds
+        self.quiet = False
+
+    def saw(self, slice):
+        """What was quiet a moment ago need not be looked at."""
+        self.quiet = slice["clean"]
 
     def wait_for_quiet(self):
-        """Returns how long it took; at once if no patience is left."""
+        """Returns how long it took; at once after a clean slice, or if no patience is left."""
         began = time.monotonic()
-        quiet = False
+        quiet = self.quiet
         while not quiet and time.monotonic() - began < self.left:
             watch = Watch()
             time.sleep(self.GLANCE)

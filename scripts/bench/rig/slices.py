@@ -35,7 +35,7 @@ def take(site, case, subjects, enough, seconds, patience, say):
             until += patience.wait_for_quiet()
             if time.monotonic() > until:
                 break
-            _add_slice(site, case, subject, series[subject.name])
+            _add_slice(site, case, subject, series[subject.name], patience)
     say(f"{case.name}: clean slices: " + ", ".join(_count(each) for each in series.values()))
     return series
 
@@ -48,13 +48,14 @@ def _is_done(series, enough):
     return series.failed is not None or len(series.clean) >= enough
 
 
-def _add_slice(site, case, subject, series):
+def _add_slice(site, case, subject, series, patience):
     try:
         figures, noise = case.how(site, case, subject)
     except Failed as error:
         series.failed = str(error)
         return
     series.slices.append(slice_of(figures, noise))
+    patience.saw(series.slices[-1])
 
 
 def slice_of(figures, noise):
