@@ -128,6 +128,8 @@ impl Call {
                     return Poll::Pending;
                 }
                 self.sending = Sending::Done;
+                // Whoever waits for an answer does so without a buffer in hand: hundreds may.
+                self.wire.buffers.give_back(std::mem::take(&mut self.outbox).into_buffer());
             }
         }
     }
