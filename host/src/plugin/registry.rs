@@ -6,9 +6,13 @@
 //! its files is in `rescan`.
 
 use std::collections::BTreeMap;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
+
+use tokio::sync::Semaphore;
 
 use super::discover::{self, Found, Known, Place};
 use super::health::{Condition, Limits};
@@ -68,6 +72,9 @@ pub struct Registry {
     images: Arc<Images>,
     state: Mutex<State>,
     pub(super) said: Said,
+    /// Who may read and hash a file now. That is work for processors: more at once would not be faster, and each
+    /// thread that did it keeps memory.
+    readers: Semaphore,
     /// The files as they were before they were first looked at.
     pub(super) looked_at: Stamps,
     /// Told the kinds of event that plugins want.
@@ -131,6 +138,7 @@ impl Registry {
             services: Arc::new(services),
             state: Mutex::new(state),
             said: Said::default(),
+            readers: Semaphore::new(thread::available_parallelism().map_or(1, NonZero::get)),
             looked_at,
             tune: OnceLock::new(),
         })
@@ -351,6 +359,8 @@ impl Registry {
         let path = self.state().file(id);
         let path = path.ok_or_else(|| self.missing(id))?;
         let (trust, pins, wanted) = (self.config.trust, self.pins.clone(), id.clone());
+        // Never closed, so this is a permit.
+        let _reading = self.readers.acquire().await;
         let read = tokio::task::spawn_blocking(move || {
             let candidate = Candidate::read(&path)?;
             if candidate.manifest.id != wanted {

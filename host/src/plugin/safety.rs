@@ -18,6 +18,9 @@ const OTHERS_WRITE: u32 = 0o002;
 const STICKY: u32 = 0o1000;
 /// Larger than any plugin: a plugin that bundles a whole HTTP stack is 6 MB, 60 MB unoptimised.
 const MAX_FILE: u64 = 256 << 20;
+/// So much is never taken from a heap of glibc (its largest `M_MMAP_THRESHOLD` is 32 MiB), and goes back to the system
+/// when it is freed. Room for just the file would stay with the thread that read it; what is not filled costs nothing.
+const BEYOND_HEAP: u64 = 33 << 20;
 
 /// What tells that a file is another one, or was written to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,7 +71,8 @@ pub(super) fn peek(real: &Path) -> Result<(File, Metadata), Refusal> {
 pub(super) fn read(real: &Path) -> Result<(Vec<u8>, Stamp), Refusal> {
     let (mut file, meta) = peek(real)?;
     check_file(real, &meta)?;
-    let mut bytes = Vec::with_capacity(usize::try_from(meta.len().min(MAX_FILE)).unwrap_or_default());
+    let room = meta.len().clamp(BEYOND_HEAP, MAX_FILE);
+    let mut bytes = Vec::with_capacity(usize::try_from(room).unwrap_or_default());
     (&mut file).take(MAX_FILE + 1).read_to_end(&mut bytes).map_err(io("read", real))?;
     if bytes.len() as u64 > MAX_FILE {
         return Err(Refusal::NotAnObject(format!("it is larger than {} MiB", MAX_FILE >> 20)));
