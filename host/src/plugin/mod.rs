@@ -34,6 +34,7 @@ mod rescan;
 mod safety;
 mod said;
 mod services;
+mod signature;
 mod start;
 mod steps;
 mod trust;

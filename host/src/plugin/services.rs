@@ -22,7 +22,7 @@ use super::lending::Lendings;
 use super::manifest::Manifest;
 use super::outbound::Outbound;
 use super::report::{Call, custom_event};
-use super::{credential, log};
+use super::{credential, log, signature};
 use crate::credential::Prepared;
 use crate::fault::{Code, Fault};
 use crate::hook::HookSink;
@@ -310,6 +310,10 @@ impl HostApi for Lent {
             self.0.lendings.lend(&connection, services.secrets.token_override(&connection.id))
         };
         ROk(known.into_iter().map(lend).collect())
+    }
+
+    fn is_signed(&self, check: abi::SignatureCheck) -> ApiResult<bool> {
+        signature::is_signed(&check).map_err(plugin_error).into()
     }
 }
 

@@ -62,6 +62,24 @@ pub struct Target {
     pub ext: RVec<Field>,
 }
 
+/// A signature, what it is said to sign, and the public key that is said to have made it.
+#[repr(C)]
+#[derive(StableAbi, Clone)]
+pub struct SignatureCheck {
+    /// As RFC 7518 and RFC 8037 name it: `RS256`, `RS384`, `RS512`, `PS256`, `ES256`, `ES384`, `EdDSA` (Ed25519).
+    pub algorithm: RString,
+    /// The modulus of an RSA key; the point of an elliptic curve, not compressed; an Ed25519 key.
+    pub key: RVec<u8>,
+    /// The public exponent of an RSA key; else empty.
+    pub exponent: RVec<u8>,
+    /// What was signed.
+    pub message: RVec<u8>,
+    /// Bytes, in the form that RFC 7518 gives them.
+    pub signature: RVec<u8>,
+    /// Extensions.
+    pub ext: RVec<Field>,
+}
+
 /// A request that a plugin makes through the host, or that the host hands to a plugin.
 #[repr(C)]
 #[derive(StableAbi, Clone)]

@@ -35,8 +35,10 @@ pub trait HostApi: Send + Sync + 'static {
         request: HttpRequest,
     ) -> ApiFuture<HttpResponse>;
     /// The connections of this plugin's provider, for calls that are about none: commands, paths, events.
-    #[sabi(last_prefix_field)]
     fn connections(&self) -> ApiResult<RVec<ConnectionRef>>;
+    /// Whether a signature is good. Public-key cryptography is large, and the host has it for TLS.
+    #[sabi(last_prefix_field)]
+    fn is_signed(&self, check: SignatureCheck) -> ApiResult<bool>;
 }
 
 /// The record of one connection under its lock, lent for one call.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use ccproxy_plugin_sdk::{Connection, Error, Secret, UnixMillis};
+use ccproxy_plugin_sdk::{Connection, Error, Host, Secret, UnixMillis};
 use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256, Sha384, Sha512};
@@ -57,10 +57,10 @@ pub async fn validate<S: Send + Sync>(
         .as_ref()
         .ok_or_else(|| Error::invalid_response("there is an ID token, but no `jwks_uri` to check it with"))?;
     let known = keys.keys(connection, jwks_uri, false).await?;
-    if !token.is_signed_by(&known) {
+    if !token.is_signed_by(&known, &connection.host)? {
         // Issuers rotate keys: one more look, at most once a minute.
         let fresh = keys.keys(connection, jwks_uri, true).await?;
-        if !token.is_signed_by(&fresh) {
+        if !token.is_signed_by(&fresh, &connection.host)? {
             return Err(invalid("is not signed by a key of its issuer"));
         }
     }
@@ -174,6 +174,8 @@ fn is_tenant_id(text: &str) -> bool {
 /// A signed token, taken apart; nothing of it is believed yet.
 struct Jws<'a> {
     algorithm: Algorithm,
+    /// The same, as it is written.
+    alg: &'static str,
     key_id: Option<String>,
     signed: &'a str,
     signature: &'a str,
@@ -207,15 +209,18 @@ impl<'a> Jws<'a> {
             Some(Value::String(id)) => Some(id.clone()),
             Some(_) => return Err(malformed()),
         };
-        Ok(Self { algorithm: algorithm(header.get("alg"))?, key_id, signed, signature, claims })
+        let (alg, algorithm) = algorithm(header.get("alg"))?;
+        Ok(Self { algorithm, alg, key_id, signed, signature, claims })
     }
 
-    fn is_signed_by(&self, keys: &KeySet) -> bool {
-        let verify = |key: &&jsonwebtoken::DecodingKey| {
-            jsonwebtoken::crypto::verify(self.signature, self.signed.as_bytes(), key, self.algorithm)
-                .unwrap_or(false)
-        };
-        keys.candidates(self.key_id.as_deref(), self.algorithm).iter().any(verify)
+    fn is_signed_by(&self, keys: &KeySet, host: &Host) -> Result<bool, Error> {
+        let Ok(signature) = URL_SAFE_NO_PAD.decode(self.signature) else { return Ok(false) };
+        for key in keys.candidates(self.key_id.as_deref(), self.algorithm) {
+            if host.is_signed_by(key, self.alg, self.signed.as_bytes(), &signature)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     fn text(&self, claim: &str) -> Option<&str> {
@@ -224,17 +229,20 @@ impl<'a> Jws<'a> {
 }
 
 /// The list is ours, never the token's: no `none`, and no HMAC, whose key would be public.
-fn algorithm(name: Option<&Value>) -> Result<Algorithm, Error> {
-    match name.and_then(Value::as_str) {
-        Some("RS256") => Ok(Algorithm::RS256),
-        Some("RS384") => Ok(Algorithm::RS384),
-        Some("RS512") => Ok(Algorithm::RS512),
-        Some("PS256") => Ok(Algorithm::PS256),
-        Some("ES256") => Ok(Algorithm::ES256),
-        Some("ES384") => Ok(Algorithm::ES384),
-        Some("EdDSA") => Ok(Algorithm::EdDSA),
-        _ => Err(invalid("is signed with an algorithm that is not allowed (`alg`)")),
-    }
+const ALGORITHMS: [(&str, Algorithm); 7] = [
+    ("RS256", Algorithm::RS256),
+    ("RS384", Algorithm::RS384),
+    ("RS512", Algorithm::RS512),
+    ("PS256", Algorithm::PS256),
+    ("ES256", Algorithm::ES256),
+    ("ES384", Algorithm::ES384),
+    ("EdDSA", Algorithm::EdDSA),
+];
+
+fn algorithm(name: Option<&Value>) -> Result<(&'static str, Algorithm), Error> {
+    let name = name.and_then(Value::as_str);
+    let known = ALGORITHMS.into_iter().find(|(known, _)| Some(*known) == name);
+    known.ok_or_else(|| invalid("is signed with an algorithm that is not allowed (`alg`)"))
 }
 
 /// Section 3.1.3.6: the left half of the hash that belongs to the algorithm.

@@ -4,10 +4,11 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use ccproxy_plugin_sdk::{Connection, Error, Request, UnixMillis};
-use jsonwebtoken::DecodingKey;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ccproxy_plugin_sdk::{Connection, Error, PublicKey, Request, UnixMillis};
+use jsonwebtoken::Algorithm;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse};
-use jsonwebtoken::{Algorithm, AlgorithmFamily};
 use serde_json::Value;
 
 use crate::answer::Members;
@@ -86,7 +87,7 @@ struct SigningKey {
     id: Option<String>,
     algorithm: Option<KeyAlgorithm>,
     curve: Option<EllipticCurve>,
-    key: DecodingKey,
+    key: PublicKey,
 }
 
 impl KeySet {
@@ -101,7 +102,7 @@ impl KeySet {
 
     /// The keys that may have signed with `algorithm` under `id`. Without an id every usable key
     /// may have; a key without an id may be meant by any.
-    pub(crate) fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Vec<&DecodingKey> {
+    pub(crate) fn candidates(&self, id: Option<&str>, algorithm: Algorithm) -> Vec<&PublicKey> {
         let fits = |key: &&SigningKey| key.fits(algorithm);
         let named = |key: &&SigningKey| id.is_none() || key.id.is_none() || key.id.as_deref() == id;
         self.0.iter().filter(fits).filter(named).map(|key| &key.key).collect()
@@ -119,14 +120,22 @@ impl SigningKey {
         if !signs || !verifies {
             return None;
         }
-        let curve = match &jwk.algorithm {
-            AlgorithmParameters::RSA(_) => None,
-            AlgorithmParameters::EllipticCurve(parameters) => Some(parameters.curve.clone()),
-            AlgorithmParameters::OctetKeyPair(parameters) => Some(parameters.curve.clone()),
+        let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).ok();
+        let (curve, key) = match &jwk.algorithm {
+            AlgorithmParameters::RSA(rsa) => {
+                (None, PublicKey::Rsa { modulus: decode(&rsa.n)?, exponent: decode(&rsa.e)? })
+            }
+            AlgorithmParameters::EllipticCurve(point) => {
+                // SEC 1 section 2.3.3: a point that is not compressed.
+                let both = [vec![4], decode(&point.x)?, decode(&point.y)?].concat();
+                (Some(point.curve.clone()), PublicKey::Point(both))
+            }
+            AlgorithmParameters::OctetKeyPair(point) => {
+                (Some(point.curve.clone()), PublicKey::Point(decode(&point.x)?))
+            }
             // A symmetric key in a public document is nobody's secret.
             _ => return None,
         };
-        let key = DecodingKey::from_jwk(&jwk).ok()?;
         Some(Self { id: common.key_id.clone(), algorithm: common.key_algorithm, curve, key })
     }
 
@@ -137,9 +146,7 @@ impl SigningKey {
             Algorithm::EdDSA => Some(EllipticCurve::Ed25519),
             _ => None,
         };
-        self.key.family() == algorithm.family()
-            && self.key.family() != AlgorithmFamily::Hmac
-            && self.curve == curve
-            && self.algorithm.is_none_or(|named| named == KeyAlgorithm::from(algorithm))
+        // An RSA key has no curve, and all that is not of a curve here is of RSA.
+        self.curve == curve && self.algorithm.is_none_or(|named| named == KeyAlgorithm::from(algorithm))
     }
 }

@@ -25,6 +25,7 @@ mod manager;
 mod manifest;
 mod provider;
 mod secret;
+mod signature;
 mod storage;
 #[cfg(feature = "testing")]
 pub mod testing;
@@ -41,6 +42,7 @@ pub use manager::{
 pub use manifest::{HandledPath, Manifest};
 pub use provider::{CommandOutput, Description, Provider, RecordOf};
 pub use secret::{Secret, SecretRef, stored, stored_option};
+pub use signature::PublicKey;
 pub use storage::{Grant, JsonTokenStorage, StoredToken};
 pub use time::UnixMillis;
 

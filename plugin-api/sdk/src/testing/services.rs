@@ -4,11 +4,14 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use ccproxy_plugin_abi as abi;
 use ccproxy_plugin_abi::abi_stable::std_types::RResult::{RErr, ROk};
 use ccproxy_plugin_abi::abi_stable::std_types::{ROption, RStr, RString, RVec};
 use ccproxy_plugin_abi::async_ffi::{FfiFuture, FutureExt as _};
 use ccproxy_plugin_abi::{ApiFuture, ApiResult, ConnectionRef, HostApi, VaultTxn};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 
 use crate::error::{Error, ErrorCode};
 use crate::http::{Request, Response};
@@ -132,6 +135,23 @@ impl HostApi for FakeHost {
     fn connections(&self) -> ApiResult<RVec<ConnectionRef>> {
         ROk(self.0.state().connection.iter().cloned().collect())
     }
+
+    fn is_signed(&self, check: abi::SignatureCheck) -> ApiResult<bool> {
+        to_abi(is_signed(&check))
+    }
+}
+
+fn is_signed(check: &abi::SignatureCheck) -> Result<bool, Error> {
+    let unsupported = || Error::unsupported(format!("no signatures of `{}` are checked", check.algorithm));
+    let algorithm: Algorithm = check.algorithm.parse().map_err(|_| unsupported())?;
+    let key = match algorithm.family() {
+        AlgorithmFamily::Rsa => DecodingKey::from_rsa_raw_components(&check.key, &check.exponent),
+        AlgorithmFamily::Ec => DecodingKey::from_ec_der(&check.key),
+        AlgorithmFamily::Ed => DecodingKey::from_ed_der(&check.key),
+        AlgorithmFamily::Hmac => return Err(unsupported()),
+    };
+    let signature = URL_SAFE_NO_PAD.encode(&check.signature);
+    Ok(jsonwebtoken::crypto::verify(&signature, &check.message, &key, algorithm).unwrap_or(false))
 }
 
 /// A real request over plain HTTP: for mock servers on loopback. No redirects, as in the host.
