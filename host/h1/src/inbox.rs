@@ -12,15 +12,19 @@ use tokio::io::{AsyncRead, AsyncReadExt as _};
 const READ: usize = 16 * 1024;
 /// What one read takes where much is to come.
 const BULK: usize = 128 * 1024;
-/// So many spare buffers of either size are kept.
+/// What a head is kept in while its request is answered: most fit, and thousands may wait at once.
+const HEAD: usize = 2 * 1024;
+/// So many spare buffers of each size are kept.
 const SPARE: usize = 64;
 const SPARE_BULK: usize = 8;
+const SPARE_HEADS: usize = 1024;
 
 /// The buffers of one worker.
 #[derive(Debug, Default)]
 pub struct Buffers {
     small: RefCell<Vec<Vec<u8>>>,
     bulk: RefCell<Vec<Vec<u8>>>,
+    heads: RefCell<Vec<Vec<u8>>>,
 }
 
 impl Buffers {
@@ -33,11 +37,16 @@ impl Buffers {
         self.bulk.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(BULK))
     }
 
+    fn lend_for_head(&self) -> Vec<u8> {
+        self.heads.borrow_mut().pop().unwrap_or_else(|| Vec::with_capacity(HEAD))
+    }
+
     /// Takes one back. One that grew in between is dropped.
     pub fn give_back(&self, mut buffer: Vec<u8>) {
         let (spare, most) = match buffer.capacity() {
             READ => (&self.small, SPARE),
             BULK => (&self.bulk, SPARE_BULK),
+            HEAD => (&self.heads, SPARE_HEADS),
             _ => return,
         };
         let mut spare = spare.borrow_mut();
@@ -85,9 +94,17 @@ impl Inbox {
         }
     }
 
-    /// Takes the first `count` bytes away as a buffer of their own, to be given back by the caller.
+    /// Takes the first `count` bytes away as a buffer of their own, to be given back by the caller: a small one if they fit,
+    /// since it may be held for long.
     pub fn split_off_front(&mut self, count: usize, buffers: &Buffers) -> Vec<u8> {
-        let end = (self.used + count).min(self.buffer.len());
+        let count = count.min(self.bytes().len());
+        if count <= HEAD {
+            let mut front = buffers.lend_for_head();
+            front.extend_from_slice(&self.bytes()[..count]);
+            self.consume(count, buffers);
+            return front;
+        }
+        let end = self.used + count;
         let mut rest = Vec::new();
         if end < self.buffer.len() {
             rest = buffers.lend();
@@ -160,6 +177,7 @@ mod tests {
         peer.write_all(b"head, body and more").await.unwrap();
         assert_eq!(poll_fn(|cx| inbox.poll_read(&mut ours, &buffers, cx)).await.unwrap(), 19);
         assert_eq!(inbox.split_off_front(6, &buffers), b"head, ");
+        assert_eq!(inbox.bytes(), b"body and more");
         inbox.consume(9, &buffers);
         assert_eq!(inbox.bytes(), b"more");
         inbox.consume(4, &buffers);
@@ -170,6 +188,21 @@ mod tests {
         assert!(waiting && inbox.buffer.capacity() == 0, "nobody waits with a buffer in hand");
         drop(peer);
         assert_eq!(poll_fn(|cx| inbox.poll_read(&mut ours, &buffers, cx)).await.unwrap(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_head_is_taken_away_in_as_little_room_as_it_needs() {
+        for size in [1, HEAD, HEAD + 1, READ / 2] {
+            let (mut peer, mut ours) = tokio::io::duplex(1 << 20);
+            let (buffers, mut inbox) = (Buffers::default(), Inbox::default());
+            peer.write_all(&[&b"used"[..], &vec![b'h'; size], b"body"].concat()).await.unwrap();
+            assert_eq!(poll_fn(|cx| inbox.poll_read(&mut ours, &buffers, cx)).await.unwrap(), size + 8);
+            inbox.consume(4, &buffers);
+            let head = inbox.split_off_front(size, &buffers);
+            assert!(head.len() == size && head.iter().all(|byte| *byte == b'h'), "{size}");
+            assert_eq!(head.capacity(), if size <= HEAD { HEAD } else { READ });
+            assert_eq!(inbox.bytes(), b"body");
+        }
     }
 
     #[tokio::test]

@@ -18,8 +18,9 @@ use crate::route::Destination;
 use crate::upstream::connect::{ConnectError, Connection, Offer, Protocol};
 use crate::upstream::{Origin, Scheme};
 
-/// Idle HTTP/1.1 connections kept for one upstream by one worker.
-const MAX_IDLE: usize = 256;
+/// Idle HTTP/1.1 connections kept for one upstream by one worker: as many as requests may well be under way at once. What is
+/// not kept is opened anew, which costs more than the request.
+const MAX_IDLE: usize = 1024;
 /// Shorter than the 60 s after which common load balancers hang up.
 const IDLE_EXPIRY: Duration = Duration::from_secs(45);
 /// An upstream's head (security U7).
