@@ -5,7 +5,10 @@
 
 #![expect(unsafe_code, reason = "dlopen, and one symbol of a known type")]
 
+use std::io;
+use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use abi_stable::StableAbi as _;
 use abi_stable::abi_stability::abi_checking::check_layout_compatibility;
@@ -59,7 +62,12 @@ impl Candidate {
             path: self.path.clone(),
             reason: error.to_string(),
         })?;
-        root(header(&self.manifest.id, copy)?)
+        let header = header(&self.manifest.id, copy)?;
+        apart(|| root(header)).map_err(|error| Refusal::Io {
+            action: "start a thread for",
+            path: self.path.clone(),
+            reason: error.to_string(),
+        })?
     }
 }
 
@@ -100,6 +108,15 @@ fn root(header: &'static LibHeader) -> Result<PluginModule_Ref, Refusal> {
     // SAFETY: just checked: the plugin's types are a prefix of ours.
     unsafe { header.init_root_module_with_unchecked_layout::<PluginModule_Ref>() }
         .map_err(|error| layout::refusal(&error))
+}
+
+/// Runs the check on a thread that ends. abi_stable descends into every type, 90 KiB deep: the plugin's own thread would
+/// keep the stack and the heap of that for ever.
+fn apart<T: Send>(check: impl FnOnce() -> T + Send) -> io::Result<T> {
+    thread::scope(|scope| {
+        let check = thread::Builder::new().name("layout".into()).spawn_scoped(scope, check)?;
+        Ok(check.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    })
 }
 
 /// The linker's text without the name of the copy, which means nothing to a person.
