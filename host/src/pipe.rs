@@ -54,18 +54,13 @@ pub(crate) fn pair(room: usize) -> (End, End) {
 }
 
 impl End {
-    /// Breaks off at once: what is on its way is lost, and both ends see a failure.
-    #[expect(dead_code)]
-    pub(crate) fn reset(self) {
-        self.break_off();
-    }
-
     /// Closing is to look like the failure it is.
     pub(crate) fn reset_when_closed(&mut self) {
         self.resets = true;
     }
 
-    fn break_off(&self) {
+    /// Breaks off at once: what is on its way is lost, and both ends see a failure.
+    pub(crate) fn break_off(&self) {
         for way in &mut *self.ways() {
             way.bytes.clear();
             way.reset = true;
@@ -111,10 +106,13 @@ impl AsyncRead for End {
                 }
             };
         }
-        let count = way.bytes.len().min(buf.remaining());
-        for byte in way.bytes.drain(..count) {
-            buf.put_slice(&[byte]);
+        let mut count = 0;
+        for part in <[&[u8]; 2]>::from(way.bytes.as_slices()) {
+            let part = &part[..part.len().min(buf.remaining())];
+            buf.put_slice(part);
+            count += part.len();
         }
+        way.bytes.drain(..count);
         way.writer.take().into_iter().for_each(Waker::wake);
         Poll::Ready(Ok(()))
     }

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::{LocalSet, spawn_local};
 
-use super::house::{Events, Issuer, Plan, token};
+use super::house::{Plan, token};
 use crate::carrier::{Shared, Worker, serve};
+use crate::credential::Acquire;
+use crate::hook::HookSink;
 use crate::message::{Entry, Local, Via};
 use crate::pipe::{self, Asked, End};
 use crate::upstream::connect::Connector;
@@ -20,29 +22,27 @@ use crate::upstream::connect::Connector;
 /// What clients call us.
 pub(super) const AUTHORITY: &str = "127.0.0.1:8462";
 /// What a socket holds until it is read.
-const ROOM: usize = 256 * 1024;
+pub(super) const ROOM: usize = 256 * 1024;
 
 pub(super) struct Inside {
     pub(super) worker: Rc<Worker>,
-    pub(super) issuer: Arc<Issuer>,
     asked: RefCell<Option<Asked>>,
 }
 
 impl Inside {
     /// A worker with the credential of generation 1. Of the plan's connector nothing is used.
-    pub(super) fn new(plan: Plan) -> Self {
+    pub(super) fn new(plan: Plan, acquire: Arc<dyn Acquire>, hooks: Arc<dyn HookSink>) -> Self {
         let (asking, asked) = mpsc::unbounded_channel();
         let (rules, cell) = plan.rules(Connector::in_memory(asking));
         cell.publish(token(1));
-        let issuer = Arc::new(Issuer::default());
         let shared = Shared {
             rules: Arc::new(ArcSwap::from_pointee(rules)),
-            acquire: issuer.clone(),
-            hooks: Arc::new(Events::default()),
+            acquire,
+            hooks,
             meter: Default::default(),
             own: None,
         };
-        Self { worker: Worker::new(Arc::new(shared), 0), issuer, asked: RefCell::new(Some(asked)) }
+        Self { worker: Worker::new(Arc::new(shared), 0), asked: RefCell::new(Some(asked)) }
     }
 
     /// Who is asked for connections to the upstream. Once.
@@ -50,9 +50,9 @@ impl Inside {
         self.asked.borrow_mut().take().expect("nobody else plays the upstream")
     }
 
-    /// A new client, of our user.
-    pub(super) fn client(&self) -> End {
-        let (client, ours) = pipe::pair(ROOM);
+    /// A new client, of our user, over a connection that holds so much.
+    pub(super) fn client(&self, room: usize) -> End {
+        let (client, ours) = pipe::pair(room);
         let via = Via {
             local: Local::Tcp(AUTHORITY.parse().unwrap()),
             dedicated: None,
@@ -69,8 +69,8 @@ impl Inside {
     }
 
     /// Answers the next question for a connection to the upstream.
-    pub(super) fn connect(answer: tokio::sync::oneshot::Sender<End>) -> Option<End> {
-        let (upstream, ours) = pipe::pair(ROOM);
+    pub(super) fn connect(answer: oneshot::Sender<End>, room: usize) -> Option<End> {
+        let (upstream, ours) = pipe::pair(room);
         answer.send(ours).ok().map(|()| upstream)
     }
 }

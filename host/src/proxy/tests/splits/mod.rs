@@ -5,14 +5,15 @@ mod cases;
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use insta::assert_snapshot;
 use pretty_assertions::assert_eq;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadHalf, WriteHalf, split};
 use tokio::task::spawn_local;
 
-use super::house::{Plan, token};
-use super::inside::{Inside, quiet, run};
+use super::house::{Events, Issuer, Plan, token};
+use super::inside::{Inside, ROOM, quiet, run};
 use crate::pipe::End;
 use crate::route::Policy;
 use cases::{Case, Step};
@@ -135,8 +136,9 @@ fn play(case: &Case, of_client: Cut, of_upstream: Cut) -> Told {
         if case.looks_into_json {
             plan.policy = Policy { rewrite_json: ["html_url".to_owned()].into(), ..Policy::default() };
         }
-        let inside = Inside::new(plan);
-        inside.issuer.will_answer(Ok(token(2)));
+        let issuer = Arc::new(Issuer::default());
+        issuer.will_answer(Ok(token(2)));
+        let inside = Inside::new(plan, issuer, Arc::new(Events::default()));
         let mut stage = Stage::new(&inside);
         stage.play(&case.steps, of_client, of_upstream).await;
         let mut told = stage.told();
@@ -185,7 +187,7 @@ impl Ear {
 
 impl Stage {
     fn new(inside: &Inside) -> Self {
-        let (of_client, client) = split(inside.client());
+        let (of_client, client) = split(inside.client(ROOM));
         let stage = Self {
             client: Some(client),
             upstream: Rc::default(),
@@ -196,7 +198,7 @@ impl Stage {
         let (upstream, ears, mut asked) = (stage.upstream.clone(), stage.of_upstream.clone(), inside.asked());
         spawn_local(async move {
             while let Some(answer) = asked.recv().await {
-                let Some(end) = Inside::connect(answer) else { continue };
+                let Some(end) = Inside::connect(answer, ROOM) else { continue };
                 let (read, write) = split(end);
                 let ear = Ear::default();
                 ear.listen(read);
