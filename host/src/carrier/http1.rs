@@ -265,8 +265,10 @@ impl Request<'_> {
     async fn relay(&self, terms: Terms<'_>, mut record: Record, answered: Answered<'_>) -> Next {
         self.conn.borrow_mut().answers();
         let mut out = self.worker.buffers.lend();
-        let (mut coding, mut events, mut keeps) =
-            (Coding::AS_IT_IS, false, terms.keeps_alive && !self.leaves.get());
+        let (mut coding, mut events) = (Coding::AS_IT_IS, false);
+        // A response that begins before its request has ended is the last on its connection, and says so (RFC 9112
+        // section 9.6): whether the rest of the request comes is not known yet.
+        let mut keeps = terms.keeps_alive && !self.leaves.get() && self.conn.borrow().is_complete();
         let route = answered.route();
         let rest = answered.relay(terms.method, &mut record, |passing| {
             coding = Coding::of(&passing, terms.version);
@@ -304,7 +306,7 @@ impl Request<'_> {
             }
             Ok(()) => {
                 body.finish();
-                if keeps && self.conn.borrow_mut().discard_rest() { Next::Request } else { Next::Farewell }
+                if keeps { Next::Request } else { Next::Farewell }
             }
             Err(Spilled::ClientGone) => Next::Nothing,
             Err(Spilled::Upstream(reason)) => {
