@@ -114,8 +114,10 @@ pub fn relay(
 /// Whether a value contains the credential: a header that reflects the request would hand it to the client.
 fn reveals(value: &[u8], credential: &Prepared) -> bool {
     let secrets = credential.fields.iter().filter(|(_, own)| own.is_sensitive()).map(|(_, own)| {
-        // `Bearer x`: the scheme is no secret and may be left out of a reflection.
-        own.as_bytes().rsplit(|byte| *byte == b' ').next().unwrap_or_default()
+        // `Bearer x`: the scheme is no secret and may be left out of a reflection. Looked for in every value of every
+        // response, so many bytes at a time.
+        let own = own.as_bytes();
+        &own[memchr::memrchr(b' ', own).map_or(0, |space| space + 1)..]
     });
     let in_query = credential.query.iter().map(|(_, own)| own.as_bytes());
     secrets.chain(in_query).any(|secret| secret.len() >= SHORTEST_SECRET && contains(value, secret))
