@@ -86,7 +86,9 @@ pub(super) async fn exchange<'a>(
             }
         }
         Decision::Own(own) => {
-            own::answer(worker, head, own, body).await.map(Outcome::Own).map_err(|refusal| (refusal, None))
+            // Boxed: rare, and it would be part of every request.
+            let reply = Box::pin(own::answer(worker, head, own, body)).await;
+            reply.map(Outcome::Own).map_err(|refusal| (refusal, None))
         }
         Decision::Refuse(refusal, route) => Err((refusal, route)),
     }

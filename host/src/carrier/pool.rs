@@ -90,7 +90,8 @@ impl Pool {
                 return Ok(Checkout { sender, reused: true, slot });
             }
         }
-        let sender = slot.open(to, wanted, &self.buffers).await?;
+        // Boxed, as is what else is rare: it would be part of every request, which is moved more than once.
+        let sender = Box::pin(slot.open(to, wanted, &self.buffers)).await?;
         Ok(Checkout { sender, reused: false, slot })
     }
 
