@@ -48,7 +48,7 @@ async fn a_count_above_its_limit_fails_by_name() {
     let told = bench("counts", "--only allocations --limit allocations=0").await;
     assert_eq!(told.status.code(), Some(1));
     let why = String::from_utf8(told.stderr).unwrap();
-    assert!(why.contains("allocations of a request are above their limit"), "{why}");
+    assert!(why.contains("allocations: ") && why.contains("is above the limit of 0"), "{why}");
 }
 
 #[tokio::test]

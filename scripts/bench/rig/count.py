@@ -9,17 +9,20 @@ import shutil
 import signal
 import struct
 import subprocess
+import time
 from dataclasses import dataclass
 
 from . import h2load
 from .build import build_c
 from .client import Client, Failed
 from .peer import HTTP2, Peer
-from .process import ALL, tree
+from .process import ALL, memory_kib, tree
 from .site import Site
 
 FEW, MANY = 1000, 6000
 WAITS = ("epoll_wait", "epoll_pwait", "epoll_pwait2", "poll", "ppoll", "select", "pselect6")
+# Seconds until a start is over.
+SETTLED = 0.5
 # Under callgrind a request takes fifty times as long.
 SLOW = 120
 
@@ -88,6 +91,16 @@ def allocations(site: Site, peer: Peer, work):
         return peer.command, {"LD_PRELOAD": str(shim), "BENCH_ALLOCATIONS": str(out)}
 
     return _per_request(site, peer, work, wrapped, lambda: struct.unpack("l", out.read_bytes())[0])
+
+
+def idle_memory(_site: Site, peer: Peer, _work):
+    """MiB of the process before its first request, as `alone.memory` weighs it."""
+    peer.start()
+    try:
+        time.sleep(SETTLED)
+        return memory_kib(peer.process.pid) / 1024
+    finally:
+        peer.stop()
 
 
 def _per_request(site, peer, work, wrapped, total):
