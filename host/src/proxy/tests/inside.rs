@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
 
 use super::house::{Plan, token};
 use crate::carrier::{Shared, Worker, serve};
@@ -27,6 +27,7 @@ pub(super) const ROOM: usize = 256 * 1024;
 pub(super) struct Inside {
     pub(super) worker: Rc<Worker>,
     asked: RefCell<Option<Asked>>,
+    served: RefCell<Vec<JoinHandle<()>>>,
 }
 
 impl Inside {
@@ -42,7 +43,11 @@ impl Inside {
             meter: Default::default(),
             own: None,
         };
-        Self { worker: Worker::new(Arc::new(shared), 0), asked: RefCell::new(Some(asked)) }
+        Self {
+            worker: Worker::new(Arc::new(shared), 0),
+            asked: RefCell::new(Some(asked)),
+            served: RefCell::default(),
+        }
     }
 
     /// Who is asked for connections to the upstream. Once.
@@ -61,11 +66,22 @@ impl Inside {
             entry: Entry::SameUser,
         };
         let (active, worker) = (self.worker.active(), self.worker.clone());
-        spawn_local(async move {
+        let served = spawn_local(async move {
             let _active = active;
             serve(worker, Rc::new(via), ours.into(), std::future::pending()).await;
         });
+        self.served.borrow_mut().push(served);
         client
+    }
+
+    /// All have gone home: nothing is left of them, and nobody's connection ended in a panic.
+    pub(super) async fn assert_left(&self) {
+        for served in self.served.take() {
+            assert!(served.is_finished(), "a connection that its client has left is still served");
+            served.await.unwrap();
+        }
+        self.worker.expire_idle();
+        assert_eq!(self.worker.connections(), (0, 0, 0), "connections under way, not closed, pooled");
     }
 
     /// Answers the next question for a connection to the upstream.

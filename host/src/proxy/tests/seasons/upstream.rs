@@ -4,7 +4,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::io::AsyncWriteExt as _;
-use tokio::task::spawn_local;
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::super::half::{Framing, Half, Random};
@@ -15,12 +15,20 @@ use crate::pipe::End;
 
 /// Answers whoever asks for a connection, in its own way.
 pub(super) async fn open(world: Rc<World>, mut random: Random) {
-    let mut asked = world.inside.asked();
-    while let Some(answer) = asked.recv().await {
+    let (mut asked, mut served) = (world.inside.asked(), JoinSet::new());
+    loop {
+        let answer = tokio::select! {
+            answer = asked.recv() => answer.expect("its worker lives as long as its world"),
+            // What it found wrong is wrong for all.
+            Some(ended) = served.join_next() => {
+                ended.unwrap();
+                continue;
+            }
+        };
         let room = random.one(&[500, 5_000, 100_000, 1_000_000]);
         let (kind, seed) = (random.below(40), random.below(usize::MAX) as u64);
         let world = world.clone();
-        spawn_local(async move {
+        served.spawn_local(async move {
             match kind {
                 0 => return world.trouble(),
                 // Longer than anybody waits for a connection.

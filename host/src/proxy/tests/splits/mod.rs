@@ -259,8 +259,7 @@ impl Stage {
             let _ = upstream.shutdown().await;
         }
         tokio::time::sleep(std::time::Duration::from_secs(100)).await;
-        inside.worker.expire_idle();
-        assert_eq!(inside.worker.connections(), (0, 0, 0));
+        inside.assert_left().await;
     }
 }
 
