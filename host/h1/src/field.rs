@@ -27,8 +27,7 @@ impl<'a> Field<'a> {
     /// A field of this name and value.
     #[inline]
     pub fn new(name: &'a [u8], value: &'a [u8]) -> Self {
-        let known = Known::of(name);
-        let exact = known != Known::Other && !name.contains(&b'_');
+        let (known, exact) = Known::look_up(name);
         Self { name, value, known, exact }
     }
 

@@ -1,6 +1,6 @@
 //! Heads as views into the bytes they came in. One spelling is read, every other is refused.
 
-use crate::bytes::{is_target, is_token, is_value, trim};
+use crate::bytes::{is_target, is_token, is_value, token_length, trim};
 use crate::field::{Field, Fields, Lines};
 
 /// How large a head may be.
@@ -200,11 +200,13 @@ fn field(line: &[u8]) -> Result<Field<'_>, HeadError> {
     if line.starts_with(b" ") || line.starts_with(b"\t") {
         return Err(HeadError::Malformed("a field line is folded"));
     }
-    let colon = memchr::memchr(b':', line).ok_or(HeadError::Malformed("a field line has no colon"))?;
-    let (name, value) = (&line[..colon], &line[colon + 1..]);
-    if !is_token(name) {
-        return Err(HeadError::Malformed("a field name is not a token"));
-    }
+    let (name, rest) = line.split_at(token_length(line));
+    let Some(value) = rest.strip_prefix(b":").filter(|_| !name.is_empty()) else {
+        return Err(HeadError::Malformed(match line.contains(&b':') {
+            true => "a field name is not a token",
+            false => "a field line has no colon",
+        }));
+    };
     if !is_value(value) {
         return Err(HeadError::Malformed("a field value holds a control byte"));
     }

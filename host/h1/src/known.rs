@@ -1,13 +1,13 @@
 //! The field names that somebody here gives a meaning to. A name is looked up once, when its line is read; after that it
 //! is a number, and whether a head has any of many names is one operation on bits.
 
-/// What a field name means.
-///
-/// The variants that end in `Other` stand for every further name that begins like [`Known::name`]. The order of the
-/// others means nothing.
+use crate::bytes::{repeated, words};
+
 macro_rules! known {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
         /// What a field name means: one of those that a decision is made by, or [`Known::Other`].
+        ///
+        /// The other variants that end in `Other` are families: every further name that begins like [`Known::name`].
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         #[repr(u8)]
         pub enum Known {
@@ -103,9 +103,26 @@ impl Known {
     /// only one spelling may do is asked of a field by [`crate::Field::is`].
     #[inline]
     pub fn of(name: &[u8]) -> Self {
-        let (Some(first), Some(last)) = (name.first(), name.last()) else { return Self::Other };
-        let whole = SLOTS[slot(name.len(), *first, *last)];
-        if same(name, whole.name().as_bytes()) { whole } else { Self::in_family(name, first | 0x20) }
+        Self::look_up(name).0
+    }
+
+    /// What a name means, and whether it is that name, case aside, and no alias.
+    #[inline]
+    pub(crate) fn look_up(name: &[u8]) -> (Self, bool) {
+        let (Some(first), Some(last)) = (name.first(), name.last()) else { return (Self::Other, false) };
+        let (whole, canonical) = SLOTS[slot(name.len(), *first, *last)];
+        if name.len() == canonical.len() {
+            if same_letters(name, canonical) {
+                return (whole, true);
+            }
+            if same(name, canonical) {
+                return (whole, false);
+            }
+        }
+        match first | 0x20 {
+            b'x' | b'p' | b's' | b'a' => Self::in_family(name, first | 0x20),
+            _ => (Self::Other, false),
+        }
     }
 
     /// Whether every name that begins like this one is meant.
@@ -114,7 +131,7 @@ impl Known {
     }
 
     /// Names that have their beginning in common. Few share even their first byte with one.
-    fn in_family(name: &[u8], first: u8) -> Self {
+    fn in_family(name: &[u8], first: u8) -> (Self, bool) {
         let among = |family: &[Self], otherwise: Self| {
             let begins =
                 |end: usize| name.get(..end).is_some_and(|start| same(start, otherwise.name().as_bytes()));
@@ -133,7 +150,7 @@ impl Known {
             ),
             _ => None,
         };
-        found.unwrap_or(Self::Other)
+        found.map_or((Self::Other, false), |known| (known, !name.contains(&b'_')))
     }
 }
 
@@ -146,6 +163,16 @@ pub fn same_name(one: &[u8], other: &[u8]) -> bool {
 #[inline]
 fn same(name: &[u8], canonical: &[u8]) -> bool {
     name.len() == canonical.len() && name.iter().zip(canonical).all(|(one, other)| fold(*one) == *other)
+}
+
+/// Whether a name is one in lower case and of the same length, case aside, eight bytes at a time.
+#[inline]
+fn same_letters(name: &[u8], canonical: &[u8]) -> bool {
+    let ((ours, our_rest), (theirs, their_rest)) = (words(name), words(canonical));
+    // Of letters, and of no other byte of a canonical name, bit 6 is set; their case is bit 5.
+    let differ = |(one, other): (u64, u64)| (one ^ other) & !((other & repeated(0x40)) >> 1);
+    ours.zip(theirs).fold(0, |found, pair| found | differ(pair)) == 0
+        && our_rest.eq_ignore_ascii_case(their_rest)
 }
 
 const fn fold(byte: u8) -> u8 {
@@ -161,16 +188,16 @@ const fn slot(length: usize, first: u8, last: u8) -> usize {
 const SLOT_COUNT: usize = 256;
 
 /// The names that are of no family. Two in one place would not compile.
-const SLOTS: [Known; SLOT_COUNT] = {
-    let mut slots = [Known::Other; SLOT_COUNT];
+static SLOTS: [(Known, &[u8]); SLOT_COUNT] = {
+    let mut slots: [(Known, &[u8]); SLOT_COUNT] = [(Known::Other, b""); SLOT_COUNT];
     let mut at = 0;
     while at < Known::ALL.len() {
         let known = Known::ALL[at];
         let name = known.name().as_bytes();
         if !is_of_family(name) {
             let slot = slot(name.len(), name[0], name[name.len() - 1]);
-            assert!(matches!(slots[slot], Known::Other), "two names have one slot");
-            slots[slot] = known;
+            assert!(matches!(slots[slot].0, Known::Other), "two names have one slot");
+            slots[slot] = (known, name);
         }
         at += 1;
     }

@@ -37,7 +37,7 @@ impl FieldSet {
     /// Takes every field out that some server would read as `name`.
     pub fn remove_named(&mut self, all: &[Field<'_>], name: &[u8]) {
         for (index, field) in all.iter().enumerate() {
-            if same_name(field.name, name) {
+            if self.contains(index) && same_name(field.name, name) {
                 self.remove(index);
             }
         }
