@@ -20,6 +20,37 @@ pub(crate) fn is_value(bytes: &[u8]) -> bool {
         || bytes.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t')
 }
 
+/// How many bytes there are in front of the first that no field value has: the end of its line, usually.
+#[inline]
+pub(crate) fn value_length(bytes: &[u8]) -> usize {
+    let (words, _) = bytes.as_chunks::<8>();
+    let mut seen = 0;
+    for word in words {
+        let found = controls(u64::from_le_bytes(*word));
+        if found != 0 {
+            seen += (found.trailing_zeros() / 8) as usize;
+            break;
+        }
+        seen += 8;
+    }
+    // A tab may be in a value, and is rare enough for every byte behind it to be looked at alone.
+    let no_value = |byte: &u8| byte.is_ascii_control() && *byte != b'\t';
+    bytes[seen..].iter().position(no_value).map_or(bytes.len(), |more| seen + more)
+}
+
+/// Where a byte comes first. For lines and names, which are short: over many bytes `memchr` is faster.
+#[inline]
+pub(crate) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
+    let (words, rest) = bytes.as_chunks::<8>();
+    for (index, word) in words.iter().enumerate() {
+        let found = zeros(u64::from_le_bytes(*word) ^ repeated(byte));
+        if found != 0 {
+            return Some(8 * index + (found.trailing_zeros() / 8) as usize);
+        }
+    }
+    rest.iter().position(|one| *one == byte).map(|at| 8 * words.len() + at)
+}
+
 /// Bytes as words of eight, the last of which may overlap the one before; if there are fewer than eight, those.
 #[inline]
 pub(crate) fn words(bytes: &[u8]) -> (impl Iterator<Item = u64>, &[u8]) {
@@ -32,11 +63,20 @@ pub(crate) fn words(bytes: &[u8]) -> (impl Iterator<Item = u64>, &[u8]) {
 /// Whether any of eight bytes is below the space or DEL.
 #[inline]
 fn has_control(word: u64) -> bool {
-    let del = word ^ repeated(0x7f);
-    // Taking away borrows into the top bit of a byte that was too small, which must not have been set before.
-    let below = word.wrapping_sub(repeated(b' ')) & !word;
-    let is_del = del.wrapping_sub(repeated(1)) & !del;
-    (below | is_del) & repeated(0x80) != 0
+    controls(word) != 0
+}
+
+/// The top bit of each of eight bytes that is below the space or DEL. Of those above the first such byte some may be set
+/// for no reason: taking away borrows.
+#[inline]
+fn controls(word: u64) -> u64 {
+    (word.wrapping_sub(repeated(b' ')) & !word & repeated(0x80)) | zeros(word ^ repeated(0x7f))
+}
+
+/// The top bit of each of eight bytes that is 0, and of some above the first.
+#[inline]
+fn zeros(word: u64) -> u64 {
+    word.wrapping_sub(repeated(1)) & !word & repeated(0x80)
 }
 
 /// This byte eight times.
@@ -124,6 +164,28 @@ mod tests {
                         value[at] = byte;
                         let valid = byte == b'\t' || (byte >= 0x20 && byte != 0x7f);
                         assert_eq!(is_value(&value), valid, "{byte:#x} at {at} of {length}, {around:#x}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_first_byte_of_a_kind_is_found_wherever_it_is() {
+        for byte in 0..=255_u8 {
+            for length in 0..20 {
+                for at in 0..length {
+                    let mut bytes = vec![b'a'; length];
+                    bytes[at] = byte;
+                    let ends = if is_value(&[byte]) { length } else { at };
+                    assert_eq!(value_length(&bytes), ends, "{byte:#x} at {at} of {length}");
+                    assert_eq!(find(byte, &bytes), bytes.iter().position(|one| *one == byte));
+                    // Others behind it, the neighbours that a borrow would reach among them.
+                    for other in [0, 1, b'\t', b'\r', b' ', b'!', 0x7e, 0x7f, 0x80, 0xff, byte ^ 1] {
+                        bytes[at + 1..].fill(other);
+                        let ends = bytes.iter().position(|one| !is_value(&[*one])).unwrap_or(length);
+                        assert_eq!(value_length(&bytes), ends, "{byte:#x}, {other:#x} at {at} of {length}");
+                        assert_eq!(find(byte, &bytes), bytes.iter().position(|one| *one == byte));
                     }
                 }
             }

@@ -27,7 +27,12 @@ impl<'a> Field<'a> {
     /// A field of this name and value.
     #[inline]
     pub fn new(name: &'a [u8], value: &'a [u8]) -> Self {
-        let (known, exact) = Known::look_up(name);
+        Self::of(name, value, Known::look_up(name))
+    }
+
+    /// One whose name was looked up.
+    #[inline]
+    pub(crate) fn of(name: &'a [u8], value: &'a [u8], (known, exact): (Known, bool)) -> Self {
         Self { name, value, known, exact }
     }
 

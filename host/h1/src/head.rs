@@ -1,7 +1,8 @@
 //! Heads as views into the bytes they came in. One spelling is read, every other is refused.
 
-use crate::bytes::{is_target, is_token, is_value, token_length, trim};
+use crate::bytes::{find, is_target, is_token, is_value, token_length, trim, value_length};
 use crate::field::{Field, Fields, Lines};
+use crate::known::Known;
 
 /// How large a head may be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -112,16 +113,14 @@ pub fn status(head: &[u8]) -> Result<u16, HeadError> {
 /// no version and is no request.
 fn request_line(line: &[u8]) -> Result<(&[u8], &[u8], Version), HeadError> {
     let malformed = HeadError::Malformed("the request line is not `METHOD target HTTP/1.1`");
-    let mut words = line.split(|byte| *byte == b' ');
-    let (Some(method), Some(target), Some(version), None) =
-        (words.next(), words.next(), words.next(), words.next())
-    else {
-        return Err(malformed);
-    };
-    if !is_token(method) {
+    let (method, rest) = line.split_at(token_length(line));
+    let target = rest.strip_prefix(b" ").filter(|_| !method.is_empty()).ok_or(malformed)?;
+    let (target, rest) = target.split_at(find(b' ', target).ok_or(malformed)?);
+    // A further space makes it no version.
+    let version = version(&rest[1..]).map_err(|error| error.unwrap_or(malformed))?;
+    if target.is_empty() {
         return Err(malformed);
     }
-    let version = self::version(version).map_err(|error| error.unwrap_or(malformed))?;
     if !is_target(target) {
         return Err(HeadError::Malformed("the request target holds a byte that no URL has"));
     }
@@ -168,50 +167,60 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     fn next(&mut self) -> Result<&'a [u8], HeadError> {
-        let end = memchr::memchr(b'\n', self.rest).ok_or(HeadError::Malformed("the head has no end"))?;
+        let end = find(b'\n', self.rest).ok_or(NO_END)?;
         let (line, rest) = self.rest.split_at(end + 1);
         self.rest = rest;
-        line.strip_suffix(b"\r\n").ok_or(HeadError::Malformed("a line ends without a carriage return"))
+        line.strip_suffix(b"\r\n").ok_or(NO_RETURN)
     }
 
     fn fields(&mut self, limits: &Limits, room: &mut Fields<'a>) -> Result<(), HeadError> {
         room.clear();
-        loop {
-            let line = self.next()?;
-            if line.is_empty() {
-                break;
-            }
+        while !self.rest.starts_with(b"\r\n") {
             if room.len() == limits.fields {
                 return Err(HeadError::TooLarge);
             }
-            room.push(field(line)?);
+            room.push(self.field()?);
         }
-        if self.rest.is_empty() {
-            Ok(())
-        } else {
-            Err(HeadError::Malformed("the head goes on after its end"))
+        match self.rest {
+            b"\r\n" => Ok(()),
+            _ => Err(HeadError::Malformed("the head goes on after its end")),
+        }
+    }
+
+    /// `field-name ":" OWS field-value OWS CRLF` (RFC 9112 section 5). White space in front would be a folded line,
+    /// white space behind the name is how a field is hidden from one of two servers.
+    fn field(&mut self) -> Result<Field<'a>, HeadError> {
+        let (name, rest) = self.rest.split_at(find(b':', self.rest).unwrap_or(self.rest.len()));
+        let known = Known::look_up(name);
+        // A name that is known as a whole is a token.
+        let is_whole = known.0 != Known::Other && !known.0.is_family();
+        if rest.is_empty() || !(is_whole || is_token(name)) {
+            return Err(self.why_no_field());
+        }
+        let value = &rest[1..];
+        let (value, rest) = value.split_at(value_length(value));
+        self.rest = match rest {
+            [b'\r', b'\n', rest @ ..] => rest,
+            [b'\n', ..] => return Err(NO_RETURN),
+            [] => return Err(NO_END),
+            _ => return Err(HeadError::Malformed("a field value holds a control byte")),
+        };
+        Ok(Field::of(name, trim(value), known))
+    }
+
+    /// What is wrong with a line that does not begin as a field's.
+    fn why_no_field(&mut self) -> HeadError {
+        match self.next() {
+            Err(error) => error,
+            Ok([b' ' | b'\t', ..]) => HeadError::Malformed("a field line is folded"),
+            Ok(line) if line.contains(&b':') => HeadError::Malformed("a field name is not a token"),
+            Ok(_) => HeadError::Malformed("a field line has no colon"),
         }
     }
 }
 
-/// `field-name ":" OWS field-value OWS` (RFC 9112 section 5). White space in front would be a folded line, white space
-/// behind the name is how a field is hidden from one of two servers.
-fn field(line: &[u8]) -> Result<Field<'_>, HeadError> {
-    if line.starts_with(b" ") || line.starts_with(b"\t") {
-        return Err(HeadError::Malformed("a field line is folded"));
-    }
-    let (name, rest) = line.split_at(token_length(line));
-    let Some(value) = rest.strip_prefix(b":").filter(|_| !name.is_empty()) else {
-        return Err(HeadError::Malformed(match line.contains(&b':') {
-            true => "a field name is not a token",
-            false => "a field line has no colon",
-        }));
-    };
-    if !is_value(value) {
-        return Err(HeadError::Malformed("a field value holds a control byte"));
-    }
-    Ok(Field::new(name, trim(value)))
-}
+const NO_END: HeadError = HeadError::Malformed("the head has no end");
+const NO_RETURN: HeadError = HeadError::Malformed("a line ends without a carriage return");
 
 #[cfg(test)]
 mod tests {

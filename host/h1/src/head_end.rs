@@ -1,6 +1,7 @@
 //! Where a head ends. Bytes may come one at a time; none is looked at again, so that a slow sender costs no more
 //! than a fast one.
 
+use crate::bytes::find;
 use crate::head::{HeadError, Limits};
 
 /// The search for the end of one head.
@@ -26,7 +27,7 @@ impl HeadEnd {
                 _ => {}
             }
         }
-        while let Some(at) = bytes.get(self.seen..).and_then(|rest| memchr::memchr(b'\n', rest)) {
+        while let Some(at) = bytes.get(self.seen..).and_then(|rest| find(b'\n', rest)) {
             let end = self.seen + at;
             if end == self.line || bytes[end - 1] != b'\r' {
                 return Err(HeadError::Malformed("a line ends without a carriage return"));
