@@ -1,6 +1,7 @@
 //! The body of a reply: ours, or the upstream's as it comes.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -10,9 +11,10 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use tokio::time::Instant;
 
+use super::alarm::Alarm;
+use super::exchange::Rest;
 use super::inflow::Inflow;
 use super::observe::Record;
-use super::timer::Timer;
 use super::wire::Wire;
 use crate::respond::JsonLinks;
 
@@ -39,19 +41,19 @@ pub(super) struct RelayedBody {
     /// What became of a piece with such links.
     rewritten: Bytes,
     last_moved: Option<Instant>,
-    idle: Timer,
+    alarm: Rc<Alarm>,
     record: Option<Record>,
 }
 
 impl RelayedBody {
-    pub(super) fn new(inflow: Inflow, record: Record, pass_trailers: bool, links: Option<JsonLinks>) -> Self {
+    pub(super) fn new(rest: Rest, record: Record, alarm: Rc<Alarm>, pass_trailers: bool) -> Self {
         Self {
-            inflow: Some(inflow),
+            inflow: Some(rest.inflow),
             pass_trailers,
-            links,
+            links: rest.links,
             rewritten: Bytes::new(),
             last_moved: None,
-            idle: Timer::default(),
+            alarm,
             record: Some(record),
         }
     }
@@ -100,7 +102,7 @@ impl RelayedBody {
     /// Nothing moves: since when, and for how long yet.
     pub(super) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
         let since = *self.last_moved.get_or_insert_with(Instant::now);
-        self.idle.poll(since + IDLE, cx).map(|()| BodyError::Idle)
+        self.alarm.poll(since + IDLE, cx).map(|()| BodyError::Idle)
     }
 
     /// The bytes for the client.
@@ -146,13 +148,12 @@ impl RelayedBody {
 
     /// The whole body went by: the connection is free, the request is done.
     pub(super) fn finish(&mut self) {
+        let Some(record) = self.record.take() else { return };
+        let ended = record.completed();
         if let Some(Inflow::Http1(call, slot)) = self.inflow.take()
-            && let Some(wire) = call.into_wire()
+            && let Some(call) = call.ended()
         {
-            slot.keep(wire);
-        }
-        if let Some(record) = self.record.take() {
-            record.completed();
+            slot.keep(call, ended);
         }
     }
 

@@ -40,11 +40,15 @@ pub(super) enum CallError {
     Request(#[from] BodyCutShort),
 }
 
-/// One exchange: a request on its way out, a response on its way in, both at once.
+/// A connection to an upstream and the exchange on it: a request on its way out, a response on its way in, both at once.
+///
+/// Boxed for as long as the connection lives, the pool included: an exchange begins and goes from stage to stage without
+/// being moved or allocated.
 pub(super) struct Call {
     wire: Wire,
     outbox: Outbox,
-    request: Attempt,
+    /// The request under way, until its response was used.
+    request: Option<Attempt>,
     in_chunks: bool,
     /// How much of the request's body is being written: a chunk of that size was announced.
     outgoing: usize,
@@ -72,8 +76,31 @@ enum Sending {
 }
 
 impl Call {
-    /// A request with this head, which lacks only what frames the body.
-    pub(super) fn new(wire: Wire, mut head: Vec<u8>, request: Attempt, method: &[u8]) -> Self {
+    /// A connection that was just opened.
+    pub(super) fn new(wire: Wire) -> Box<Self> {
+        Box::new(Self {
+            wire,
+            outbox: Outbox::default(),
+            request: None,
+            in_chunks: false,
+            outgoing: 0,
+            sending: Sending::Done,
+            sent_any: false,
+            search: HeadEnd::default(),
+            heard_any: false,
+            interim: 0,
+            body: Body::empty(),
+            piece: 0,
+            counted: 0,
+            may_be_kept: false,
+        })
+    }
+
+    /// Begins an exchange on a connection that has none under way. `write` gives the head, which lacks only what frames
+    /// the body.
+    pub(super) fn begin(&mut self, request: Attempt, method: &[u8], write: impl FnOnce(&mut Vec<u8>)) {
+        let mut head = self.wire.lend_buffer();
+        write(&mut head);
         let length = request.length();
         // RFC 9110 section 8.6: a server may wait for a body where the method suggests one.
         let suggests_body = || matches!(method, b"POST" | b"PUT" | b"PATCH");
@@ -83,22 +110,18 @@ impl Call {
             None => write::field(&mut head, b"transfer-encoding", b"chunked"),
         }
         write::end(&mut head);
-        Self {
-            wire,
-            outbox: Outbox::new(head),
-            request,
-            in_chunks: length.is_none(),
-            outgoing: 0,
-            sending: Sending::Body,
-            sent_any: false,
-            search: HeadEnd::default(),
-            heard_any: false,
-            interim: 0,
-            body: Body::empty(),
-            piece: 0,
-            counted: 0,
-            may_be_kept: false,
-        }
+        self.outbox = Outbox::new(head);
+        self.request = Some(request);
+        self.in_chunks = length.is_none();
+        (self.outgoing, self.sending, self.sent_any) = (0, Sending::Body, false);
+        (self.search, self.heard_any, self.interim) = (HeadEnd::default(), false, 0);
+        (self.body, self.piece, self.counted) = (Body::empty(), 0, 0);
+        self.may_be_kept = false;
+    }
+
+    /// Whether a kept connection can be used: see [`Wire::is_quiet`].
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.wire.is_quiet()
     }
 
     /// Whether nothing of the request has left this process.
@@ -107,13 +130,21 @@ impl Call {
     }
 
     /// Sends what of the request can be sent now.
+    #[inline]
     pub(super) fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyCutShort>> {
+        match self.sending {
+            Sending::Done | Sending::Unheard => Poll::Ready(Ok(())),
+            Sending::Body | Sending::LastBytes => self.poll_rest(cx),
+        }
+    }
+
+    fn poll_rest(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BodyCutShort>> {
         loop {
             if matches!(self.sending, Sending::Done | Sending::Unheard) {
                 return Poll::Ready(Ok(()));
             }
             if self.sending == Sending::Body && self.outgoing == 0 && self.outbox.takes_piece() {
-                match self.request.poll_piece(cx) {
+                match self.request.as_mut().map_or(Poll::Ready(None), |request| request.poll_piece(cx)) {
                     Poll::Ready(Some(Ok(()))) => self.begin_piece(),
                     Poll::Ready(Some(Err(error))) => return Poll::Ready(Err(error)),
                     Poll::Ready(None) => self.end_pieces(),
@@ -135,7 +166,7 @@ impl Call {
     }
 
     fn begin_piece(&mut self) {
-        self.outgoing = self.request.with_piece(<[u8]>::len);
+        self.outgoing = self.request.as_ref().map_or(0, |request| request.with_piece(<[u8]>::len));
         if self.in_chunks {
             write::chunk_size(self.outbox.front(), self.outgoing);
             self.outbox.follow_with(b"\r\n");
@@ -151,16 +182,20 @@ impl Call {
 
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let (outbox, stream, count) = (&mut self.outbox, &mut self.wire.stream, self.outgoing);
-        let polled = match count {
-            0 => outbox.poll_write(stream, &[], cx),
-            _ => self.request.with_piece(|piece| outbox.poll_write(stream, &piece[..count], cx)),
+        let polled = match &self.request {
+            Some(request) if count > 0 => {
+                request.with_piece(|piece| outbox.poll_write(stream, &piece[..count], cx))
+            }
+            _ => outbox.poll_write(stream, &[], cx),
         };
         match ready!(polled) {
             Ok(count) => {
                 self.sent_any = true;
                 self.outgoing -= count;
-                if count > 0 {
-                    self.request.consume(count);
+                if let Some(request) = &mut self.request
+                    && count > 0
+                {
+                    request.consume(count);
                 }
             }
             // It may have answered already: `401` or `413` to an upload, and the connection closed. Reading tells.
@@ -286,13 +321,13 @@ impl Call {
     }
 
     /// The connection, for another exchange: only if this one left nothing in either direction.
-    pub(super) fn into_wire(self) -> Option<Wire> {
+    pub(super) fn ended(mut self: Box<Self>) -> Option<Box<Self>> {
         let is_clean = self.may_be_kept
             && self.sending == Sending::Done
             && self.is_complete()
             && self.wire.inbox.is_empty();
-        self.wire.buffers.give_back(self.outbox.into_buffer());
-        is_clean.then_some(self.wire)
+        self.request = None;
+        is_clean.then_some(self)
     }
 
     /// The connection, for another protocol.

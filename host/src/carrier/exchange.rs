@@ -7,6 +7,7 @@ use std::time::Duration;
 use ccproxy_h1::{Fields, ResponseFraming, framing};
 use http_body::Body as _;
 
+use super::alarm::Alarm;
 use super::call::may_be_kept;
 use super::frames::Frames;
 use super::head;
@@ -66,21 +67,28 @@ pub(super) struct Rest {
     pub(super) is_tunnel: bool,
 }
 
+/// A request as it came in, whatever it came over.
+pub(super) struct Asked<'r, 'a> {
+    pub(super) worker: &'r Rc<Worker>,
+    pub(super) head: &'r RequestHead<'a>,
+    pub(super) body: &'r Source,
+    /// What waits for a response.
+    pub(super) alarm: &'r Alarm,
+}
+
 /// Carries a decision out, as far as the head of the answer.
 pub(super) async fn exchange<'a>(
-    worker: &Rc<Worker>,
-    head: &RequestHead<'a>,
+    asked: &Asked<'_, 'a>,
     decision: Decision<'a>,
-    body: &Source,
     record: &mut Record,
 ) -> Result<Outcome<'a>, (Refusal, Option<Arc<Route>>)> {
+    let Asked { worker, head, body, .. } = *asked;
     match decision {
         Decision::Forward(plan) if worker.is_draining() => Err((Refusal::Draining, Some(plan.route.clone()))),
         Decision::Forward(plan) => {
             record.admitted(&plan);
             record.carries(body);
-            let sending = Sending { pool: &worker.pool, plan: &plan, head, body };
-            match (Forwarding { worker, sending }).run(record).await {
+            match (Forwarding { worker, sending: Sending { asked, plan: &plan } }).run(record).await {
                 Ok((answer, credential)) => Ok(Outcome::Relay(Answered { plan, answer, credential })),
                 Err(refusal) => Err((refusal, Some(plan.route.clone()))),
             }
@@ -95,12 +103,12 @@ pub(super) async fn exchange<'a>(
 }
 
 /// A request on its way.
-struct Forwarding<'a> {
-    worker: &'a Rc<Worker>,
-    sending: Sending<'a>,
+struct Forwarding<'r, 'a> {
+    worker: &'r Rc<Worker>,
+    sending: Sending<'r, 'a>,
 }
 
-impl Forwarding<'_> {
+impl Forwarding<'_, '_> {
     async fn run(self, record: &mut Record) -> Result<(Answer, Arc<Prepared>), Refusal> {
         let cell = &self.sending.plan.to.cell;
         let mut credential = self.credential(cell).await?;
@@ -115,7 +123,7 @@ impl Forwarding<'_> {
             credential = renewed;
             answer = self.sending.send(&credential, record).await?;
         }
-        self.sending.body.forget();
+        self.sending.asked.body.forget();
         Ok((answer, credential))
     }
 
@@ -124,7 +132,9 @@ impl Forwarding<'_> {
         if let Some(live) = cell.live(UnixMillis::now()) {
             return Ok(live);
         }
-        acquired(&*self.worker.shared.acquire, cell, Reason::Missing).await
+        let acquired = acquired(&*self.worker.shared.acquire, cell, Reason::Missing).await;
+        self.worker.clock.read();
+        acquired
     }
 
     /// A credential newer than the rejected one, if the request can be sent again with it. If it
@@ -132,7 +142,7 @@ impl Forwarding<'_> {
     async fn renewed(&self, cell: &Arc<Cell>, rejected: &Prepared) -> Option<Arc<Prepared>> {
         let reason = Reason::Rejected { generation: rejected.generation };
         let shared = self.worker.shared.clone();
-        if !self.sending.body.can_replay() {
+        if !self.sending.asked.body.can_replay() {
             let cell = cell.clone();
             tokio::task::spawn_local(async move {
                 // Its failure is reported by the credential stage; this client has its 401.
@@ -141,6 +151,7 @@ impl Forwarding<'_> {
             return None;
         }
         let renewed = acquired(&*shared.acquire, cell, reason).await.ok()?;
+        self.worker.clock.read();
         (renewed.generation != rejected.generation).then_some(renewed)
     }
 }
@@ -154,7 +165,8 @@ async fn acquired(acquire: &dyn Acquire, cell: &Arc<Cell>, reason: Reason) -> Re
 }
 
 fn rejected(answer: &Answer, credential: &Prepared, is_replay: bool) -> bool {
-    rejection(answer.status(), credential, is_replay, UnixMillis::now()) == Rejection::Renew
+    answer.status() == 401
+        && rejection(answer.status(), credential, is_replay, UnixMillis::now()) == Rejection::Renew
 }
 
 impl Answered<'_> {

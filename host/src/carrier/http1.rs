@@ -3,30 +3,30 @@
 //! In two stages. Between requests the task holds the socket and little else; what a request needs is boxed and exists
 //! while it is under way.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Poll;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use ccproxy_h1::{Fields, FramingError, HeadEnd, HeadError, Inbox, Outbox, Version as H1Version, framing};
 use tokio::time::Instant;
 
+use super::alarm::Alarm;
 use super::body::RelayedBody;
 use super::conn::{Conn, Heard, LIMITS, Shared};
-use super::cue::Cue;
-use super::exchange::{Answered, Outcome, Passing, exchange, is_event_stream};
+use super::exchange::{Answered, Asked, Outcome, Passing, exchange, is_event_stream};
 use super::head::{self, Follows, Persistence};
+use super::leave::Leave;
 use super::observe::Record;
 use super::own::BufferedReply;
 use super::pour::{Coding, Spilled, pour};
 use super::request_id::RequestId;
-use super::serve::CLIENT_IDLE;
+use super::serve::{CLIENT_IDLE, Connected};
 use super::source::Source;
 use super::stream::ClientStream;
-use super::timer::Timer;
 use super::tunnel;
 use super::worker::Worker;
 use crate::message::{Known, RequestHead, Version, Via};
@@ -50,78 +50,107 @@ enum Next {
     Nothing,
 }
 
-/// Serves a connection to its end, which is near once `leave` resolves.
-pub(super) async fn serve(
-    worker: Rc<Worker>,
+/// One client's connection, to its end, which is near once it is time to leave.
+pub(super) struct Connection {
+    request: Rc<Request>,
+    stage: Stage,
+}
+
+/// Where a connection is.
+enum Stage {
+    /// Between two requests.
+    Listens { search: HeadEnd, deadline: Instant },
+    /// At a request, whose stage lives in a box of its own: it is many times the size of all else here.
+    Answers(Pin<Box<dyn Future<Output = Next>>>),
+    /// At its end. So much is read yet, until then.
+    Leaves { left: usize, deadline: Instant },
+}
+
+/// What every request of a connection works with.
+struct Request {
+    client: Connected,
     via: Rc<Via>,
-    (stream, read_ahead): (ClientStream, Vec<u8>),
-    leave: impl Future<Output = ()> + Unpin,
-) {
-    let conn = Conn::new(stream, worker.buffers.clone(), Inbox::from(read_ahead));
-    let conn = Rc::new(RefCell::new(conn));
-    let (mut leave, mut timer) = (Cue::new(leave), Timer::default());
-    let leaves = Cell::new(false);
-    let body = Source::http1(conn.clone());
-    let request = Request { worker: &worker, via: &via, conn: &conn, body: &body, leaves: &leaves };
-    loop {
-        let heard = heard(&request, &mut leave, &mut timer).await;
-        let mut answered = match heard {
-            Some(Heard::Closed) | None => return,
-            Some(Heard::Head(head)) => Box::pin(request.serve(Ok(head))),
-            Some(Heard::Nonsense(error)) => Box::pin(request.serve(Err(refusal_of_head(error)))),
-            Some(Heard::Late) => Box::pin(request.serve(Err(Refusal::RequestTimeout))),
-        };
-        let next = poll_fn(|cx| {
-            leaves.set(leave.poll(cx));
-            answered.as_mut().poll(cx)
-        })
-        .await;
-        match next {
-            Next::Request => {}
-            Next::Nothing => return,
-            Next::Farewell => {
-                let (mut left, deadline) = (FAREWELL_BYTES, Instant::now() + FAREWELL);
-                poll_fn(|cx| match conn.borrow_mut().poll_farewell(&mut left, cx) {
-                    Poll::Ready(()) => Poll::Ready(()),
-                    Poll::Pending => timer.poll(deadline, cx),
-                })
-                .await;
-                return;
-            }
+    conn: Shared,
+    body: Source,
+    /// For all that the connection waits for, one after the other.
+    alarm: Rc<Alarm>,
+    leave: Leave,
+}
+
+impl Connection {
+    /// A connection from which that much was read.
+    pub(super) fn new(
+        client: Connected,
+        via: Rc<Via>,
+        (stream, read_ahead): (ClientStream, Vec<u8>),
+        leave: Leave,
+    ) -> Self {
+        let worker = client.worker();
+        let conn = Conn::new(stream, worker.buffers.clone(), Inbox::from(read_ahead));
+        let conn = Rc::new(RefCell::new(conn));
+        let (body, alarm) = (Source::http1(conn.clone()), Rc::new(Alarm::new(&worker.alarms)));
+        let stage = Stage::listens(worker.clock.read());
+        Self { request: Rc::new(Request { client, via, conn, body, alarm, leave }), stage }
+    }
+
+    /// Waits for a head. Nothing comes of it if the client is silent for too long, or is between two requests when it is
+    /// time to leave.
+    fn poll_heard(
+        request: &Request,
+        search: &mut HeadEnd,
+        deadline: Instant,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Heard>> {
+        let mut conn = request.conn.borrow_mut();
+        if let Poll::Ready(heard) = conn.poll_head(search, cx) {
+            return Poll::Ready(Some(heard));
         }
+        if request.leave.has_come() && conn.is_silent() {
+            return Poll::Ready(None);
+        }
+        request.alarm.poll(deadline, cx).map(|()| (!conn.is_silent()).then_some(Heard::Late))
     }
 }
 
-/// Waits for a head. Nothing comes of it if the client is silent for too long, or is between two requests when it is
-/// time to leave.
-async fn heard<F: Future<Output = ()> + Unpin>(
-    request: &Request<'_>,
-    leave: &mut Cue<F>,
-    timer: &mut Timer,
-) -> Option<Heard> {
-    let deadline = Instant::now() + CLIENT_IDLE;
-    let mut search = HeadEnd::default();
-    poll_fn(|cx| {
-        let mut conn = request.conn.borrow_mut();
-        if let Poll::Ready(heard) = conn.poll_head(&mut search, cx) {
-            return Poll::Ready(Some(heard));
-        }
-        if leave.poll(cx) && conn.is_silent() {
-            return Poll::Ready(None);
-        }
-        timer.poll(deadline, cx).map(|()| (!conn.is_silent()).then_some(Heard::Late))
-    })
-    .await
+impl Stage {
+    fn listens(now: Instant) -> Self {
+        Self::Listens { search: HeadEnd::default(), deadline: now + CLIENT_IDLE }
+    }
 }
 
-/// What a request on a connection works with.
-struct Request<'a> {
-    worker: &'a Rc<Worker>,
-    via: &'a Via,
-    conn: &'a Shared,
-    body: &'a Source,
-    /// No further request is taken.
-    leaves: &'a Cell<bool>,
+impl Future for Connection {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        let Self { request, stage } = &mut *self;
+        loop {
+            match stage {
+                Stage::Listens { search, deadline } => {
+                    let head = match ready!(Self::poll_heard(request, search, *deadline, cx)) {
+                        Some(Heard::Closed) | None => return Poll::Ready(()),
+                        Some(Heard::Head(head)) => Ok(head),
+                        Some(Heard::Nonsense(error)) => Err(refusal_of_head(error)),
+                        Some(Heard::Late) => Err(Refusal::RequestTimeout),
+                    };
+                    *stage = Stage::Answers(Box::pin(request.clone().serve(head)));
+                }
+                Stage::Answers(answered) => match ready!(answered.as_mut().poll(cx)) {
+                    Next::Request => *stage = Stage::listens(request.client.worker().clock.last()),
+                    Next::Nothing => return Poll::Ready(()),
+                    Next::Farewell => {
+                        let deadline = request.client.worker().clock.read() + FAREWELL;
+                        *stage = Stage::Leaves { left: FAREWELL_BYTES, deadline };
+                    }
+                },
+                Stage::Leaves { left, deadline } => {
+                    return match request.conn.borrow_mut().poll_farewell(left, cx) {
+                        Poll::Ready(()) => Poll::Ready(()),
+                        Poll::Pending => request.alarm.poll(*deadline, cx),
+                    };
+                }
+            }
+        }
+    }
 }
 
 /// How a request is to be answered, whatever is answered.
@@ -133,9 +162,13 @@ struct Terms<'a> {
     keeps_alive: bool,
 }
 
-impl Request<'_> {
+impl Request {
+    fn worker(&self) -> &Rc<Worker> {
+        self.client.worker()
+    }
+
     /// Answers the request with this head.
-    async fn serve(&self, head: Result<Vec<u8>, Refusal>) -> Next {
+    async fn serve(self: Rc<Self>, head: Result<Vec<u8>, Refusal>) -> Next {
         let bytes = match head {
             Ok(bytes) => bytes,
             Err(refusal) => return self.refuse(refusal).await,
@@ -148,32 +181,30 @@ impl Request<'_> {
             }
         };
         self.body.release();
-        self.worker.buffers.give_back(bytes);
+        self.worker().buffers.give_back(bytes);
         next
     }
 
     /// Answers what is no head, or no whole one.
     async fn refuse(&self, refusal: Refusal) -> Next {
-        let terms =
-            Terms { id: self.worker.ids.next(), method: b"", version: H1Version::Http11, keeps_alive: false };
+        let terms = Terms {
+            id: self.worker().ids.next(),
+            method: b"",
+            version: H1Version::Http11,
+            keeps_alive: false,
+        };
         let record = self.record(terms);
         self.refused(terms, record, refusal, None).await
     }
 
     fn record(&self, terms: Terms<'_>) -> Record {
-        let access_log = self.worker.shared.rules.load().access_log;
-        Record::new(
-            self.worker.clone(),
-            terms.id,
-            method(terms.method),
-            std::time::Instant::now(),
-            access_log,
-        )
+        let access_log = self.worker().shared.rules.load().access_log;
+        Record::new(self.worker().clone(), terms.id, method(terms.method), access_log)
     }
 
     async fn answer(&self, head: &ccproxy_h1::RequestHead<'_>) -> Next {
         let terms = Terms {
-            id: self.worker.ids.next(),
+            id: self.worker().ids.next(),
             method: head.method,
             version: head.version,
             keeps_alive: framing::keeps_alive(head.version, &head.fields),
@@ -185,7 +216,7 @@ impl Request<'_> {
         };
         let expects = head.version == H1Version::Http11 && head.fields.has(Known::Expect);
         let length = self.conn.borrow_mut().begin(framing, expects);
-        self.body.restart(length);
+        self.body.restart(length, self.worker().clock.last());
         let view = RequestHead {
             method: head.method,
             target: head.target,
@@ -196,9 +227,10 @@ impl Request<'_> {
             authority: None,
             fields: head.fields,
         };
-        let decision: Decision<'_> = self.worker.shared.rules.load().decide(&view, self.via);
+        let decision: Decision<'_> = self.worker().shared.rules.load().decide(&view, &self.via);
         let outcome = {
-            let mut exchange = pin!(exchange(self.worker, &view, decision, self.body, &mut record));
+            let asked = Asked { worker: self.worker(), head: &view, body: &self.body, alarm: &self.alarm };
+            let mut exchange = pin!(exchange(&asked, decision, &mut record));
             poll_fn(|cx| match exchange.as_mut().poll(cx) {
                 Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
                 Poll::Pending => self.conn.borrow_mut().poll_gone(cx).map(|()| None),
@@ -236,24 +268,24 @@ impl Request<'_> {
             conn.answers();
             conn.discard_rest()
         };
-        let keeps = terms.keeps_alive && !ends && is_read && !self.leaves.get();
-        let mut out = self.worker.buffers.lend();
+        let keeps = terms.keeps_alive && !ends && is_read && !self.leave.has_come();
+        let mut out = self.worker().buffers.lend();
         head::write_own(&mut out, reply, terms.method == b"HEAD", terms.id, terms.persistence(keeps));
         let mut outbox = Outbox::new(out);
-        let mut idle = Timer::default();
-        let deadline = Instant::now() + CLIENT_IDLE;
+        let deadline = self.worker().clock.read() + CLIENT_IDLE;
         let written = poll_fn(|cx| {
             while !outbox.is_empty() {
                 match self.conn.borrow_mut().poll_write(&mut outbox, &[], cx) {
                     Poll::Ready(Ok(_)) => {}
                     Poll::Ready(Err(_)) => return Poll::Ready(false),
-                    Poll::Pending => return idle.poll(deadline, cx).map(|()| false),
+                    Poll::Pending => return self.alarm.poll(deadline, cx).map(|()| false),
                 }
             }
             Poll::Ready(true)
         })
         .await;
-        self.worker.buffers.give_back(outbox.into_buffer());
+        self.worker().buffers.give_back(outbox.into_buffer());
+        self.worker().clock.read();
         match written {
             true if keeps => Next::Request,
             true => Next::Farewell,
@@ -264,11 +296,11 @@ impl Request<'_> {
     /// Passes the upstream's answer on.
     async fn relay(&self, terms: Terms<'_>, mut record: Record, answered: Answered<'_>) -> Next {
         self.conn.borrow_mut().answers();
-        let mut out = self.worker.buffers.lend();
+        let mut out = self.worker().buffers.lend();
         let (mut coding, mut events) = (Coding::AS_IT_IS, false);
         // A response that begins before its request has ended is the last on its connection, and says so (RFC 9112
         // section 9.6): whether the rest of the request comes is not known yet.
-        let mut keeps = terms.keeps_alive && !self.leaves.get() && self.conn.borrow().is_complete();
+        let mut keeps = terms.keeps_alive && !self.leave.has_come() && self.conn.borrow().is_complete();
         let route = answered.route();
         let rest = answered.relay(terms.method, &mut record, |passing| {
             coding = Coding::of(&passing, terms.version);
@@ -288,17 +320,18 @@ impl Request<'_> {
             Ok(rest) => rest,
             Err(refusal) => return self.refused(terms, record, refusal, Some(route)).await,
         };
-        if rest.is_tunnel {
+        let is_tunnel = rest.is_tunnel;
+        if is_tunnel {
             record.tunnels();
         } else if events {
             record.stream_started();
         }
-        let mut body = RelayedBody::new(rest.inflow, record, false, rest.links);
+        let mut body = RelayedBody::new(rest, record, self.alarm.clone(), false);
         let mut outbox = Outbox::new(out);
-        let poured = pour(self.conn, &mut outbox, &mut body, coding).await;
-        self.worker.buffers.give_back(outbox.into_buffer());
+        let poured = pour(&self.conn, &mut outbox, &mut body, coding).await;
+        self.worker().buffers.give_back(outbox.into_buffer());
         match poured {
-            Ok(()) if rest.is_tunnel => {
+            Ok(()) if is_tunnel => {
                 if let Some((upstream, record)) = body.into_tunnel() {
                     tunnel::join(self.conn.clone(), upstream, record).await;
                 }

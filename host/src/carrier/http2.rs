@@ -4,7 +4,6 @@ use std::convert::Infallible;
 use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
-use std::time::Instant;
 
 use http::{HeaderName, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -12,8 +11,9 @@ use hyper::server::conn::http2;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 
+use super::alarm::Alarm;
 use super::body::{RelayedBody, ReplyBody};
-use super::exchange::{Answered, Outcome, Rest, exchange, is_event_stream};
+use super::exchange::{Answered, Asked, Outcome, Rest, exchange, is_event_stream};
 use super::head;
 use super::observe::Record;
 use super::pool::LocalExecutor;
@@ -59,7 +59,6 @@ pub(super) async fn serve(
 async fn answer(worker: Rc<Worker>, via: Rc<Via>, request: Request<Incoming>) -> Response<ReplyBody> {
     let id = worker.ids.next();
     let (parts, incoming) = request.into_parts();
-    let started = Instant::now();
     let target = head::target(&parts);
     let fields = head::fields(&parts.headers);
     let view = head::view(&parts, &target, &fields);
@@ -67,13 +66,14 @@ async fn answer(worker: Rc<Worker>, via: Rc<Via>, request: Request<Incoming>) ->
         let rules = worker.shared.rules.load();
         (rules.decide(&view, &via), rules.access_log)
     };
-    let mut record = Record::new(worker.clone(), id, parts.method.clone(), started, access_log);
-    let source = Source::http2(incoming);
-    let (refusal, route) = match exchange(&worker, &view, decision, &source, &mut record).await {
+    let mut record = Record::new(worker.clone(), id, parts.method.clone(), access_log);
+    let (source, alarm) = (Source::http2(incoming), Rc::new(Alarm::new(&worker.alarms)));
+    let asked = Asked { worker: &worker, head: &view, body: &source, alarm: &alarm };
+    let (refusal, route) = match exchange(&asked, decision, &mut record).await {
         Ok(Outcome::Relay(answered)) => {
             let route = answered.route();
             match relayed(answered, view.method, &mut record) {
-                Ok((response, rest)) => return named(with_body(response, rest, record), id),
+                Ok((response, rest)) => return named(with_body(response, rest, record, alarm), id),
                 Err(refusal) => (refusal, Some(route)),
             }
         }
@@ -107,9 +107,9 @@ fn relayed(
     Ok((response, rest))
 }
 
-fn with_body(head: Response<()>, rest: Rest, record: Record) -> Response<ReplyBody> {
+fn with_body(head: Response<()>, rest: Rest, record: Record, alarm: Rc<Alarm>) -> Response<ReplyBody> {
     let both_http2 = rest.inflow.is_http2();
-    let mut body = RelayedBody::new(rest.inflow, record, both_http2, rest.links);
+    let mut body = RelayedBody::new(rest, record, alarm, both_http2);
     if body.is_complete() {
         // hyper does not ask a body that has ended.
         body.finish();

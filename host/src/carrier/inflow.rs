@@ -13,7 +13,7 @@ use super::pool::Slot;
 /// The upstream's side of a body.
 pub(super) enum Inflow {
     /// HTTP/1.1: the exchange, and where its connection goes afterwards.
-    Http1(Call, Rc<Slot>),
+    Http1(Box<Call>, Rc<Slot>),
     /// HTTP/2.
     Http2(Frames),
 }

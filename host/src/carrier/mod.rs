@@ -4,16 +4,18 @@
 //! Everything here lives on one worker thread: pools, bodies and counters are not shared, so nothing
 //! on the request path waits for another core.
 
+mod alarm;
 mod body;
 mod call;
+mod clock;
 mod conn;
-mod cue;
 mod exchange;
 mod frames;
 pub(crate) mod head;
 mod http1;
 mod http2;
 mod inflow;
+mod leave;
 mod observe;
 mod own;
 mod pool;
@@ -23,11 +25,11 @@ mod send;
 mod serve;
 mod source;
 mod stream;
-mod timer;
 mod tunnel;
 mod wire;
 mod worker;
 
+pub(crate) use leave::{Leave, Welcome};
 pub use own::{BufferedReply, BufferedRequest, OwnPaths};
 pub(crate) use serve::serve;
 pub(crate) use stream::ClientStream;

@@ -4,9 +4,9 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::Method;
+use tokio::time::Instant;
 
 use super::request_id::RequestId;
 use super::source::Source;
@@ -38,17 +38,14 @@ pub(super) struct Record {
     streams: bool,
     /// Its end has been told, or nobody was told of its beginning.
     ended: bool,
+    /// When all of the response was with the client.
+    completed: Option<Instant>,
 }
 
 impl Record {
-    /// A request that arrived at `started`.
-    pub(super) fn new(
-        worker: Rc<Worker>,
-        id: RequestId,
-        method: Method,
-        started: Instant,
-        logged: bool,
-    ) -> Self {
+    /// A request that arrives now.
+    pub(super) fn new(worker: Rc<Worker>, id: RequestId, method: Method, logged: bool) -> Self {
+        let started = worker.clock.read();
         if let Some(cells) = worker.shared.meter.of_worker(worker.number) {
             cells.begin();
         }
@@ -67,6 +64,7 @@ impl Record {
             bytes: 0,
             streams: false,
             ended: true,
+            completed: None,
         }
     }
 
@@ -120,7 +118,7 @@ impl Record {
 
     /// An attempt to reach the upstream begins.
     pub(super) fn asking(&mut self) {
-        self.asked = Instant::now();
+        self.asked = self.worker.clock.last();
     }
 
     /// The request goes out once more.
@@ -159,12 +157,14 @@ impl Record {
         self.bytes += bytes as u64;
     }
 
-    /// The response is with the client.
-    pub(super) fn completed(mut self) {
-        self.ended = true;
+    /// The response is with the client. Answers when.
+    pub(super) fn completed(mut self) -> Instant {
+        let now = self.worker.clock.read();
+        (self.ended, self.completed) = (true, Some(now));
         self.stream_ended();
         self.tell(Kind::RequestCompleted, |event| self.outcome(event).with("bytes", self.bytes));
         self.log("ok");
+        now
     }
 
     /// The response broke off on either side.
@@ -189,7 +189,7 @@ impl Record {
 
     fn count_upstream(&self, outcome: Outcome) {
         if let Some(cells) = self.cells() {
-            cells.forward(&self.method, outcome, self.asked.elapsed());
+            cells.forward(&self.method, outcome, self.worker.clock.read() - self.asked);
         }
     }
 
@@ -259,7 +259,8 @@ impl Drop for Record {
                 0 => Outcome::Error("client_gone"),
                 status => Outcome::Status(status),
             };
-            cells.serve(&self.method, outcome, self.started.elapsed());
+            let ended = self.completed.unwrap_or_else(|| self.worker.clock.read());
+            cells.serve(&self.method, outcome, ended - self.started);
             if let Some(body) = &self.body {
                 cells.measure(body.received(), self.bytes);
             }

@@ -10,8 +10,10 @@ use ccproxy_h1::Buffers;
 use hyper::client::conn::http2;
 use hyper::rt::Executor;
 use hyper_util::rt::{TokioIo, TokioTimer};
+use rustc_hash::FxHashMap;
 use tokio::time::Instant;
 
+use super::call::Call;
 use super::source::Attempt;
 use super::wire::Wire;
 use crate::route::Destination;
@@ -35,7 +37,7 @@ pub(super) struct Slot {
 }
 
 struct Idle {
-    wire: Wire,
+    call: Box<Call>,
     since: Instant,
 }
 
@@ -47,12 +49,15 @@ struct Shared2 {
 /// All slots of a worker.
 pub(super) struct Pool {
     slots: RefCell<HashMap<u64, HashMap<Origin, Rc<Slot>>>>,
+    /// The same, for the destinations that were asked for lately: found without hashing a host name. Their ids are ours,
+    /// so nobody can make them collide.
+    by_destination: RefCell<FxHashMap<u64, Rc<Slot>>>,
     buffers: Rc<Buffers>,
 }
 
 /// A way to send one request.
 pub(super) enum Sender {
-    Http1(Wire),
+    Http1(Box<Call>),
     Http2(http2::SendRequest<Attempt>),
 }
 
@@ -78,15 +83,20 @@ pub(super) struct Wanted {
 impl Pool {
     /// A pool whose connections read into these.
     pub(super) fn new(buffers: Rc<Buffers>) -> Self {
-        Self { slots: RefCell::default(), buffers }
+        Self { slots: RefCell::default(), by_destination: RefCell::default(), buffers }
     }
 
     /// A connection to the upstream: kept, or newly opened.
-    pub(super) async fn checkout(&self, to: &Destination, wanted: Wanted) -> Result<Checkout, PoolError> {
+    pub(super) async fn checkout(
+        &self,
+        to: &Destination,
+        wanted: Wanted,
+        now: Instant,
+    ) -> Result<Checkout, PoolError> {
         let slot = self.slot(to);
         if !wanted.fresh && !wanted.websocket {
             let cleartext = to.base.origin().scheme() == Scheme::Http;
-            if let Some(sender) = slot.take(cleartext && !wanted.http2, cleartext && wanted.http2) {
+            if let Some(sender) = slot.take(cleartext && !wanted.http2, cleartext && wanted.http2, now) {
                 return Ok(Checkout { sender, reused: true, slot });
             }
         }
@@ -97,6 +107,7 @@ impl Pool {
 
     /// Closes what has been idle too long.
     pub(super) fn expire(&self, now: Instant) {
+        self.by_destination.borrow_mut().clear();
         let mut slots = self.slots.borrow_mut();
         for slots in slots.values_mut() {
             slots.retain(|_, slot| {
@@ -115,6 +126,15 @@ impl Pool {
     }
 
     fn slot(&self, to: &Destination) -> Rc<Slot> {
+        if let Some(slot) = self.by_destination.borrow().get(&to.id) {
+            return slot.clone();
+        }
+        let slot = self.slot_of_origin(to);
+        self.by_destination.borrow_mut().insert(to.id, slot.clone());
+        slot
+    }
+
+    fn slot_of_origin(&self, to: &Destination) -> Rc<Slot> {
         let mut slots = self.slots.borrow_mut();
         let of_connector = slots.entry(to.connector.id()).or_default();
         match of_connector.get(to.base.origin()) {
@@ -137,12 +157,12 @@ pub(super) enum PoolError {
 
 impl Slot {
     /// A usable connection, newest first: the oldest are the ones about to be closed by the peer.
-    fn take(&self, only_http1: bool, only_http2: bool) -> Option<Sender> {
+    fn take(&self, only_http1: bool, only_http2: bool, now: Instant) -> Option<Sender> {
         if !only_http1
             && let Some(shared) = self.http2.borrow_mut().as_mut()
             && !shared.sender.is_closed()
         {
-            shared.used = Instant::now();
+            shared.used = now;
             return Some(Sender::Http2(shared.sender.clone()));
         }
         if only_http2 {
@@ -150,8 +170,8 @@ impl Slot {
         }
         loop {
             let mut idle = self.http1.borrow_mut().pop()?;
-            if idle.since.elapsed() < IDLE_EXPIRY && idle.wire.is_quiet() {
-                return Some(Sender::Http1(idle.wire));
+            if now.saturating_duration_since(idle.since) < IDLE_EXPIRY && idle.call.is_quiet() {
+                return Some(Sender::Http1(idle.call));
             }
         }
     }
@@ -166,7 +186,7 @@ impl Slot {
         let Connection { io, protocol } = to.connector.connect(to.base.origin(), offer).await?;
         let cleartext = to.base.origin().scheme() == Scheme::Http;
         if protocol == Protocol::Http1 && !(cleartext && wanted.http2 && !wanted.websocket) {
-            return Ok(Sender::Http1(Wire::new(io, buffers.clone())));
+            return Ok(Sender::Http1(Call::new(Wire::new(io, buffers.clone()))));
         }
         let handshake = http2::Builder::new(LocalExecutor)
             .timer(TokioTimer::new())
@@ -183,7 +203,7 @@ impl Slot {
 
     fn expire(&self, now: Instant) {
         let fresh = |since: Instant| now.saturating_duration_since(since) < IDLE_EXPIRY;
-        self.http1.borrow_mut().retain_mut(|idle| fresh(idle.since) && idle.wire.is_quiet());
+        self.http1.borrow_mut().retain_mut(|idle| fresh(idle.since) && idle.call.is_quiet());
         let mut shared = self.http2.borrow_mut();
         if shared.as_ref().is_some_and(|shared| !fresh(shared.used) || shared.sender.is_closed()) {
             // Streams under way keep the connection; it closes after the last.
@@ -192,10 +212,10 @@ impl Slot {
     }
 
     /// A connection that may be used again.
-    pub(super) fn keep(&self, wire: Wire) {
+    pub(super) fn keep(&self, call: Box<Call>, now: Instant) {
         let mut idle = self.http1.borrow_mut();
         if idle.len() < MAX_IDLE {
-            idle.push(Idle { wire, since: Instant::now() });
+            idle.push(Idle { call, since: now });
         }
     }
 

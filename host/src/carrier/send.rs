@@ -1,7 +1,9 @@
 //! One request to the upstream, and one more on a new connection if a kept one was dead.
 
-use std::future::poll_fn;
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::rc::Rc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::Response;
@@ -11,29 +13,26 @@ use tokio::time::Instant;
 
 use super::body::IDLE;
 use super::call::{Call, CallError};
+use super::exchange::Asked;
 use super::head::UpstreamRequest;
 use super::observe::Record;
-use super::pool::{Checkout, Pool, PoolError, Sender, Slot, Wanted};
-use super::source::{Attempt, Source};
-use super::wire::Wire;
+use super::pool::{Checkout, PoolError, Sender, Slot, Wanted};
+use super::source::Attempt;
 use crate::credential::Prepared;
-use crate::message::RequestHead;
 use crate::proxy::RequestPlan;
 use crate::refusal::Refusal;
 
 /// A client's request, as every attempt to send it needs it.
-pub(super) struct Sending<'a> {
-    pub(super) pool: &'a Pool,
-    pub(super) plan: &'a RequestPlan<'a>,
-    pub(super) head: &'a RequestHead<'a>,
-    pub(super) body: &'a Source,
+pub(super) struct Sending<'r, 'a> {
+    pub(super) asked: &'r Asked<'r, 'a>,
+    pub(super) plan: &'r RequestPlan<'a>,
 }
 
 /// The upstream's answer: its head has come.
 pub(super) enum Answer {
     /// The head is still where it was read to; it ends there.
     Http1 {
-        call: Call,
+        call: Box<Call>,
         slot: Rc<Slot>,
         status: u16,
         head_end: usize,
@@ -57,7 +56,7 @@ enum Failure {
     Final(Refusal, String),
 }
 
-impl Sending<'_> {
+impl<'a> Sending<'_, 'a> {
     /// Sends the request with this credential.
     pub(super) async fn send(&self, credential: &Prepared, record: &mut Record) -> Result<Answer, Refusal> {
         record.asking();
@@ -90,19 +89,28 @@ impl Sending<'_> {
     ) -> Result<Answer, Failure> {
         let wanted =
             Wanted { websocket: self.plan.admitted.websocket, http2: self.plan.route.policy.http2, fresh };
-        let Checkout { sender, reused, slot } =
-            self.pool.checkout(&self.plan.to, wanted).await.map_err(unconnected)?;
+        let Checkout { sender, reused, slot } = self
+            .asked
+            .worker
+            .pool
+            .checkout(&self.plan.to, wanted, self.asked.worker.clock.last())
+            .await
+            .map_err(unconnected)?;
+        if !reused {
+            // To open it took its time.
+            self.asked.worker.clock.read();
+        }
         record.sent(reused);
         match sender {
-            Sender::Http1(wire) => self.by_http1(credential, wire, slot, reused).await,
+            Sender::Http1(call) => self.by_http1(credential, call, slot, reused).await,
             Sender::Http2(sender) => self.by_http2(credential, sender, reused).await,
         }
     }
 
     fn request<'s>(&'s self, credential: &'s Prepared) -> UpstreamRequest<'s> {
         UpstreamRequest {
-            head: self.head,
-            outgoing: self.plan.outgoing(self.head.fields, credential),
+            head: self.asked.head,
+            outgoing: self.plan.outgoing(self.asked.head.fields, credential),
             to: &self.plan.to,
             credential,
             websocket: self.plan.admitted.websocket,
@@ -114,23 +122,26 @@ impl Sending<'_> {
     async fn by_http1(
         &self,
         credential: &Prepared,
-        wire: Wire,
+        mut call: Box<Call>,
         slot: Rc<Slot>,
         reused: bool,
     ) -> Result<Answer, Failure> {
-        let mut head = wire.lend_buffer();
-        self.request(credential).write(&mut head);
-        let mut call = Call::new(wire, head, self.body.attempt(), self.head.method);
-        let answered = tokio::select! {
-            answered = poll_fn(|cx| call.poll_head(cx)) => answered,
-            late = self.too_late() => return Err(too_late(late)),
-        };
+        call.begin(self.asked.body.attempt(), self.asked.head.method, |head| {
+            self.request(credential).write(head)
+        });
+        let started = self.asked.worker.clock.last();
+        let answered = poll_fn(|cx| match call.poll_head(cx) {
+            Poll::Ready(answered) => Poll::Ready(Ok(answered)),
+            Poll::Pending => self.poll_too_late(started, cx).map(Err),
+        })
+        .await
+        .map_err(too_late)?;
         match answered {
             Ok((status, head_end)) => Ok(Answer::Http1 { call, slot, status, head_end }),
             Err(error) => {
                 let unsent = call.is_unsent();
                 let repeatable = error.is_silence() && (unsent || self.is_repeatable());
-                if reused && repeatable && self.body.can_replay() {
+                if reused && repeatable && self.asked.body.can_replay() {
                     return Err(Failure::DeadConnection(chain(&error)));
                 }
                 let refusal = match error {
@@ -150,17 +161,21 @@ impl Sending<'_> {
     ) -> Result<Answer, Failure> {
         let request = self
             .request(credential)
-            .build(self.body.attempt())
+            .build(self.asked.body.attempt())
             .map_err(|refusal| Failure::Final(refusal, "the request cannot be built".into()))?;
-        let answered = tokio::select! {
-            answered = sender.try_send_request(request) => answered,
-            late = self.too_late() => return Err(too_late(late)),
-        };
+        let started = self.asked.worker.clock.last();
+        let mut answered = pin!(sender.try_send_request(request));
+        let answered = poll_fn(|cx| match answered.as_mut().poll(cx) {
+            Poll::Ready(answered) => Poll::Ready(Ok(answered)),
+            Poll::Pending => self.poll_too_late(started, cx).map(Err),
+        })
+        .await
+        .map_err(too_late)?;
         answered.map(Answer::Http2).map_err(|mut failed| {
             let unsent = failed.take_message().is_some();
             let error = failed.into_error();
             let repeatable = unsent || self.is_repeatable() && !error.is_parse() && !error.is_timeout();
-            if reused && repeatable && self.body.can_replay() {
+            if reused && repeatable && self.asked.body.can_replay() {
                 return Failure::DeadConnection(chain(&error));
             }
             // Who is at fault when a request broke off.
@@ -172,25 +187,29 @@ impl Sending<'_> {
     /// Whether the request may be sent again although the upstream may have seen it: a safe method
     /// without a body (RFC 9110 section 9.2.1).
     fn is_repeatable(&self) -> bool {
-        matches!(self.head.method, b"GET" | b"HEAD" | b"OPTIONS") && self.body.is_empty()
+        matches!(self.asked.head.method, b"GET" | b"HEAD" | b"OPTIONS") && self.asked.body.is_empty()
     }
 
-    /// Ends when the upstream has had its time. It runs from the end of the request: an upload may
+    /// Ready when the upstream has had its time. It runs from the end of the request: an upload may
     /// take as long as it moves.
-    async fn too_late(&self) -> Refusal {
+    fn poll_too_late(&self, started: Instant, cx: &mut Context<'_>) -> Poll<Refusal> {
+        let Asked { body, alarm, .. } = self.asked;
         let limit = self.plan.route.policy.timeout;
-        let started = Instant::now();
         loop {
-            let moved = self.body.last_moved().max(started);
-            let patience = if self.body.is_complete() { limit } else { limit.max(IDLE) };
-            let deadline = moved + patience;
-            if deadline <= Instant::now() {
-                let client_stalled = !self.body.is_complete() && self.body.waits_for_client();
-                return if client_stalled { Refusal::RequestTimeout } else { Refusal::UpstreamTimeout };
-            }
+            let is_complete = body.is_complete();
+            let patience = if is_complete { limit } else { limit.max(IDLE) };
+            let deadline = body.last_moved().max(started) + patience;
             // Looked at again while an upload runs: its end starts the shorter time.
-            let look = if self.body.is_complete() { deadline } else { deadline.min(Instant::now() + STEP) };
-            tokio::time::sleep_until(look).await;
+            let look = if is_complete { deadline } else { deadline.min(Instant::now() + STEP) };
+            ready!(alarm.poll(look, cx));
+            if deadline <= Instant::now() {
+                let client_stalled = !is_complete && body.waits_for_client();
+                return Poll::Ready(if client_stalled {
+                    Refusal::RequestTimeout
+                } else {
+                    Refusal::UpstreamTimeout
+                });
+            }
         }
     }
 }

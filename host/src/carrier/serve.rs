@@ -1,6 +1,5 @@
 //! One client connection: which protocol, then requests until it closes or the host drains.
 
-use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
@@ -8,9 +7,12 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
+use tokio::task::{JoinHandle, spawn_local};
 
+use super::alarm::Alarm;
+use super::leave::Leave;
 use super::stream::ClientStream;
-use super::worker::Worker;
+use super::worker::{Active, Worker};
 use super::{http1, http2};
 use crate::message::Via;
 
@@ -19,48 +21,56 @@ pub(super) const CLIENT_IDLE: Duration = Duration::from_secs(75);
 /// RFC 9113 section 3.4.
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
-/// Serves a connection to its end, which is near once `leave` resolves.
-pub(crate) async fn serve(
-    worker: Rc<Worker>,
-    via: Rc<Via>,
-    mut stream: ClientStream,
-    leave: impl Future<Output = ()> + Unpin,
-) {
-    let _counted = Connected::to(worker.clone());
-    let mut read_ahead = Vec::new();
-    let is_http2 = (via.http2 || worker.shared.rules.load().http2) && {
-        // Boxed, as is what HTTP/2 needs below: it would otherwise be part of every connection to its end.
-        let sniffed = Box::pin(tokio::time::timeout(CLIENT_IDLE, speaks_http2(&mut stream, &mut read_ahead)));
-        match sniffed.await {
-            Ok(Ok(is_http2)) => is_http2,
-            Ok(Err(_)) | Err(_) => return,
-        }
-    };
-    if !is_http2 {
-        return http1::serve(worker, via, (stream, read_ahead), leave).await;
+/// Serves a connection to its end, which is near once it is time to leave, in a task of its own on this worker.
+pub(crate) fn serve(worker: Rc<Worker>, via: Rc<Via>, stream: ClientStream, leave: Leave) -> JoinHandle<()> {
+    let client = Connected::to(worker);
+    if via.http2 || client.worker().shared.rules.load().http2 {
+        spawn_local(serve_either(client, via, stream, leave))
+    } else {
+        spawn_local(http1::Connection::new(client, via, (stream, Vec::new()), leave))
     }
+}
+
+/// Finds out which protocol it is. The task for HTTP/1.1 is another: this one has more room than that needs.
+async fn serve_either(client: Connected, via: Rc<Via>, mut stream: ClientStream, leave: Leave) {
+    let mut read_ahead = Vec::new();
+    let sniffed = tokio::time::timeout(CLIENT_IDLE, speaks_http2(&mut stream, &mut read_ahead));
+    match sniffed.await {
+        Ok(Ok(true)) => {}
+        Ok(Ok(false)) => {
+            spawn_local(http1::Connection::new(client, via, (stream, read_ahead), leave));
+            return;
+        }
+        Ok(Err(_)) | Err(_) => return,
+    }
+    let leave = leave.when_it_comes(Alarm::new(&client.worker().alarms));
     let rewound = Rewound { read_ahead, taken: 0, stream };
-    if let Err(error) = Box::pin(http2::serve(worker, via, rewound, leave)).await {
+    if let Err(error) = http2::serve(client.worker().clone(), via, rewound, leave).await {
         // A client that breaks off or talks nonsense is its own affair.
         tracing::debug!(%error, "client connection ended");
     }
 }
 
-/// A client, for as long as its connection is served.
-struct Connected(Rc<Worker>);
+/// A client, for as long as its connection is served: it is counted, and the worker waits for it when it drains.
+pub(super) struct Connected(Active);
 
 impl Connected {
     fn to(worker: Rc<Worker>) -> Self {
         if let Some(cells) = worker.shared.meter.of_worker(worker.number) {
             cells.open();
         }
-        Self(worker)
+        Self(worker.active())
+    }
+
+    pub(super) fn worker(&self) -> &Rc<Worker> {
+        self.0.worker()
     }
 }
 
 impl Drop for Connected {
     fn drop(&mut self) {
-        if let Some(cells) = self.0.shared.meter.of_worker(self.0.number) {
+        let worker = self.worker();
+        if let Some(cells) = worker.shared.meter.of_worker(worker.number) {
             cells.close();
         }
     }

@@ -48,7 +48,8 @@ pub(super) enum BodyCutShort {
 /// Where the bytes come from.
 enum Client {
     Http1(conn::Shared),
-    Http2(Frames),
+    /// Boxed: an idle connection of HTTP/1.1 need not have the room.
+    Http2(Box<Frames>),
 }
 
 struct State {
@@ -69,7 +70,7 @@ impl Source {
     /// A body that hyper reads: HTTP/2.
     pub(super) fn http2(incoming: Incoming) -> Self {
         let (length, ended) = (incoming.size_hint().exact(), incoming.is_end_stream());
-        Self::new(Client::Http2(Frames::new(incoming)), length, ended)
+        Self::new(Client::Http2(Box::new(Frames::new(incoming))), length, ended)
     }
 
     /// The bodies of the requests on an HTTP/1.1 connection, one after the other: see [`Self::restart`].
@@ -78,7 +79,7 @@ impl Source {
     }
 
     /// The next request of the connection has begun. Whoever still sends the last one gets nothing of it.
-    pub(super) fn restart(&self, length: Option<u64>) {
+    pub(super) fn restart(&self, length: Option<u64>, now: Instant) {
         let mut state = self.0.borrow_mut();
         state.attempts += 1;
         state.length = length;
@@ -86,7 +87,7 @@ impl Source {
         state.incomplete = is_too_long(length);
         state.waiting_for_client = false;
         state.received = 0;
-        state.last_moved = Instant::now();
+        state.last_moved = now;
     }
 
     /// The request has been answered: nothing of it is kept.

@@ -8,6 +8,8 @@ use arc_swap::ArcSwap;
 use ccproxy_h1::Buffers;
 use tokio::sync::Notify;
 
+use super::alarm::Alarms;
+use super::clock::Clock;
 use super::own::OwnPaths;
 use super::pool::Pool;
 use super::request_id::RequestIds;
@@ -39,16 +41,18 @@ pub(crate) struct Worker {
     /// What its HTTP/1.1 connections read into while there is something to read.
     pub(super) buffers: Rc<Buffers>,
     pub(super) ids: RequestIds,
+    pub(super) alarms: Rc<Alarms>,
+    pub(super) clock: Clock,
     draining: Cell<bool>,
     active: Cell<usize>,
     quiet: Notify,
 }
 
 /// A connection or tunnel under way; the worker waits for it when it drains.
-pub(crate) struct Active(Rc<Worker>);
+pub(super) struct Active(Rc<Worker>);
 
 impl Worker {
-    /// A worker without connections.
+    /// A worker without connections. Its tasks run on this thread.
     pub(crate) fn new(shared: Arc<Shared>, number: usize) -> Rc<Self> {
         let buffers = Rc::new(Buffers::default());
         Rc::new(Self {
@@ -57,6 +61,8 @@ impl Worker {
             pool: Pool::new(buffers.clone()),
             buffers,
             ids: RequestIds::new(),
+            alarms: Alarms::start(),
+            clock: Clock::new(),
             draining: Cell::new(false),
             active: Cell::new(0),
             quiet: Notify::new(),
@@ -64,7 +70,7 @@ impl Worker {
     }
 
     /// Counts something under way until the guard is dropped.
-    pub(crate) fn active(self: &Rc<Self>) -> Active {
+    pub(super) fn active(self: &Rc<Self>) -> Active {
         self.active.set(self.active.get() + 1);
         Active(self.clone())
     }
@@ -98,6 +104,12 @@ impl Worker {
     pub(crate) fn connections(&self) -> (usize, usize, usize) {
         // Each has a hand on the buffers, as have the worker and its pool.
         (self.active.get(), Rc::strong_count(&self.buffers) - 2, self.pool.idle())
+    }
+}
+
+impl Active {
+    pub(super) fn worker(&self) -> &Rc<Worker> {
+        &self.0
     }
 }
 

@@ -1,19 +1,17 @@
 //! One listener on one worker: connections are accepted and sent on their way.
 
-use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpStream, UnixListener};
-use tokio::sync::watch;
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::bind::{Bound, Listener};
 use super::peer::{self, Peers};
 use super::place::Terms;
-use crate::carrier::{ClientStream, Worker, serve};
+use crate::carrier::{ClientStream, Leave, Welcome, Worker, serve};
 use crate::message::{Local, Via};
 
 /// After EMFILE and its like: accepting again at once would only spin.
@@ -23,19 +21,19 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(250);
 pub(super) struct Door {
     accepting: JoinHandle<()>,
     /// Dropped when it closes: its connections end after the request they are at.
-    _open: watch::Sender<()>,
+    _welcome: Welcome,
 }
 
 impl Door {
     pub(super) fn open(worker: &Rc<Worker>, bound: &Bound) -> io::Result<Self> {
-        let (open, closed) = watch::channel(());
-        let room =
-            Room { worker: worker.clone(), terms: bound.terms.clone(), exposed: bound.is_exposed(), closed };
+        let welcome = Welcome::new(worker);
+        let (worker, terms, leave) = (worker.clone(), bound.terms.clone(), welcome.leave());
+        let room = Room { worker, terms, exposed: bound.is_exposed(), leave };
         let accepting = match bound.listener.duplicate()? {
             Listener::Tcp(listener) => spawn_local(room.accept_tcp(TcpListener::from_std(listener)?)),
             Listener::Unix(listener) => spawn_local(room.accept_unix(UnixListener::from_std(listener)?)),
         };
-        Ok(Self { accepting, _open: open })
+        Ok(Self { accepting, _welcome: welcome })
     }
 
     /// Accepts nobody any more.
@@ -50,7 +48,7 @@ struct Room {
     worker: Rc<Worker>,
     terms: Terms,
     exposed: bool,
-    closed: watch::Receiver<()>,
+    leave: Leave,
 }
 
 impl Room {
@@ -89,22 +87,7 @@ impl Room {
     }
 
     fn welcome(&self, via: Via, stream: impl Into<ClientStream>) {
-        let (active, worker, stream) = (self.worker.active(), self.worker.clone(), stream.into());
-        // Boxed, as it is moved from one stage to the next and each would keep room for it.
-        let (via, leave) = (Rc::new(via), Box::pin(self.leave()));
-        spawn_local(async move {
-            let _active = active;
-            serve(worker, via, stream, leave).await;
-        });
-    }
-
-    /// Resolves when connections are to end: this listener is closed, as all are before the worker drains.
-    fn leave(&self) -> impl Future<Output = ()> + use<> {
-        let mut closed = self.closed.clone();
-        async move {
-            // Nothing is ever sent: an error, because the sender is gone, is the news.
-            let _ = closed.changed().await;
-        }
+        serve(self.worker.clone(), Rc::new(via), stream.into(), self.leave.clone());
     }
 }
 

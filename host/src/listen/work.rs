@@ -5,8 +5,9 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::watch;
-use tokio::task::{LocalSet, spawn_local};
+use tokio::task::spawn_local;
 
 use super::accept::Door;
 use super::bind::Bound;
@@ -31,7 +32,7 @@ type Listeners = watch::Receiver<Vec<Arc<Bound>>>;
 
 /// Serves until the host stops. Runs on a thread of its own.
 pub(crate) fn work(shared: Arc<Shared>, number: usize, listeners: Listeners, phase: watch::Receiver<Phase>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+    let runtime = match Builder::new_current_thread().enable_all().build_local(LocalOptions::default()) {
         Ok(runtime) => runtime,
         Err(error) => {
             tracing::error!(%error, "a worker cannot start");
@@ -39,8 +40,7 @@ pub(crate) fn work(shared: Arc<Shared>, number: usize, listeners: Listeners, pha
         }
     };
     // Dropped at the end with everything that still runs on it.
-    let tasks = LocalSet::new();
-    tasks.block_on(&runtime, async move {
+    runtime.block_on(async move {
         let worker = Worker::new(shared, number);
         spawn_local(expire(worker.clone()));
         let mut doors = Doorkeeper { worker: worker.clone(), listeners, doors: HashMap::new() };

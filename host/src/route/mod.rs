@@ -4,6 +4,7 @@ mod policy;
 mod table;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
 use http::HeaderValue;
 
@@ -64,6 +65,8 @@ pub enum Forward {
 
 /// Everything needed to forward: set by configuration alone.
 pub struct Destination {
+    /// Which one it is: no two have the same, of whatever configuration.
+    pub id: u64,
     /// Scheme, host, port and path in front.
     pub base: Base,
     /// The value of `Host`, made once.
@@ -79,7 +82,8 @@ impl Destination {
     pub fn new(base: Base, cell: Arc<Cell>, connector: Arc<Connector>) -> Self {
         let host = HeaderValue::from_str(&base.origin().authority())
             .expect("the host of a parsed URL is a field value");
-        Self { base, host, cell, connector }
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        Self { id: MADE.fetch_add(1, Relaxed), base, host, cell, connector }
     }
 }
 

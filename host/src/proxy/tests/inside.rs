@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, oneshot};
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::task::{JoinHandle, LocalSet};
 
 use super::house::{Plan, token};
-use crate::carrier::{Shared, Worker, serve};
+use crate::carrier::{Leave, Shared, Worker, serve};
 use crate::credential::Acquire;
 use crate::hook::HookSink;
 use crate::message::{Entry, Local, Via};
@@ -65,11 +65,7 @@ impl Inside {
             exposed: false,
             entry: Entry::SameUser,
         };
-        let (active, worker) = (self.worker.active(), self.worker.clone());
-        let served = spawn_local(async move {
-            let _active = active;
-            serve(worker, Rc::new(via), ours.into(), std::future::pending()).await;
-        });
+        let served = serve(self.worker.clone(), Rc::new(via), ours.into(), Leave::default());
         self.served.borrow_mut().push(served);
         client
     }
