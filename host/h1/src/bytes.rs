@@ -14,10 +14,7 @@ pub(crate) fn token_length(bytes: &[u8]) -> usize {
 /// `field-vchar`, `obs-text`, space and tab (RFC 9110 section 5.5): no other control byte, no line break.
 #[inline]
 pub(crate) fn is_value(bytes: &[u8]) -> bool {
-    let (words, rest) = words(bytes);
-    // A tab is rare enough to be looked at again, with everything around it.
-    !(words.fold(false, |found, word| found | has_control(word)) || rest.iter().any(u8::is_ascii_control))
-        || bytes.iter().all(|byte| !byte.is_ascii_control() || *byte == b'\t')
+    value_length(bytes) == bytes.len()
 }
 
 /// How many bytes there are in front of the first that no field value has: the end of its line, usually.
@@ -49,21 +46,6 @@ pub(crate) fn find(byte: u8, bytes: &[u8]) -> Option<usize> {
         }
     }
     rest.iter().position(|one| *one == byte).map(|at| 8 * words.len() + at)
-}
-
-/// Bytes as words of eight, the last of which may overlap the one before; if there are fewer than eight, those.
-#[inline]
-pub(crate) fn words(bytes: &[u8]) -> (impl Iterator<Item = u64>, &[u8]) {
-    let (whole, rest) = bytes.as_chunks::<8>();
-    let last = bytes.last_chunk::<8>();
-    let words = whole.iter().chain(last).map(|word| u64::from_le_bytes(*word));
-    (words, if last.is_some() { &[] } else { rest })
-}
-
-/// Whether any of eight bytes is below the space or DEL.
-#[inline]
-fn has_control(word: u64) -> bool {
-    controls(word) != 0
 }
 
 /// The top bit of each of eight bytes that is below the space or DEL. Of those above the first such byte some may be set

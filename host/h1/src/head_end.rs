@@ -1,6 +1,10 @@
 //! Where a head ends. Bytes may come one at a time; none is looked at again, so that a slow sender costs no more
 //! than a fast one.
 
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
 use crate::bytes::find;
 use crate::head::{HeadError, Limits};
 
@@ -17,9 +21,12 @@ pub struct HeadEnd {
 
 impl HeadEnd {
     /// Looks at what has come in so far, from the first byte of the head on: where the head ends, or `None` if not
-    /// all of it is there. What cannot become a head is refused as soon as that shows.
+    /// all of it is there. What is not whole and cannot become a head is refused as soon as that shows.
     pub fn find(&mut self, bytes: &[u8], limits: &Limits) -> Result<Option<usize>, HeadError> {
         if self.seen == 0 && self.line == 0 {
+            if let Some(end) = whole(bytes, limits) {
+                return Ok(Some(end));
+            }
             // An empty line before the start line is an old client's slip (RFC 9112 section 2.2). One.
             match bytes {
                 [b'\r', b'\n', ..] => (self.seen, self.line) = (2, 2),
@@ -63,6 +70,13 @@ impl HeadEnd {
         }
         limits.head(bytes.len())
     }
+}
+
+/// The end of a head that has come at once, as most do, without a look at its lines: whoever reads it looks at each.
+fn whole(bytes: &[u8], limits: &Limits) -> Option<usize> {
+    static EMPTY_LINE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\r\n\r\n"));
+    let may_be = bytes.len() <= limits.start_line.min(limits.bytes) && bytes.first()? > &b' ';
+    if may_be { EMPTY_LINE.find(bytes).map(|at| at + 4) } else { None }
 }
 
 /// Refuses what no start line holds, folded so that many bytes are looked at together.

@@ -1,7 +1,7 @@
 //! The field names that somebody here gives a meaning to. A name is looked up once, when its line is read; after that it
 //! is a number, and whether a head has any of many names is one operation on bits.
 
-use crate::bytes::{repeated, words};
+use crate::bytes::repeated;
 
 macro_rules! known {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)*) => {
@@ -168,11 +168,17 @@ fn same(name: &[u8], canonical: &[u8]) -> bool {
 /// Whether a name is one in lower case and of the same length, case aside, eight bytes at a time.
 #[inline]
 fn same_letters(name: &[u8], canonical: &[u8]) -> bool {
-    let ((ours, our_rest), (theirs, their_rest)) = (words(name), words(canonical));
     // Of letters, and of no other byte of a canonical name, bit 6 is set; their case is bit 5.
-    let differ = |(one, other): (u64, u64)| (one ^ other) & !((other & repeated(0x40)) >> 1);
-    ours.zip(theirs).fold(0, |found, pair| found | differ(pair)) == 0
-        && our_rest.eq_ignore_ascii_case(their_rest)
+    let differ = |one: &[u8; 8], other: &[u8; 8]| {
+        let (one, other) = (u64::from_le_bytes(*one), u64::from_le_bytes(*other));
+        (one ^ other) & !((other & repeated(0x40)) >> 1)
+    };
+    // The last eight may overlap those before.
+    let (Some(last), Some(other)) = (name.last_chunk(), canonical.last_chunk()) else {
+        return name.eq_ignore_ascii_case(canonical);
+    };
+    let whole = name.as_chunks().0.iter().zip(canonical.as_chunks().0);
+    whole.fold(differ(last, other), |found, (one, other)| found | differ(one, other)) == 0
 }
 
 const fn fold(byte: u8) -> u8 {

@@ -21,6 +21,7 @@ pub fn status_line(out: &mut Vec<u8>, status: u16, reason: &[u8]) {
 /// Adds a field whose name and value have been a field's before, or are checked words of ours.
 #[inline]
 pub fn field(out: &mut Vec<u8>, name: &[u8], value: &[u8]) {
+    out.reserve(name.len() + value.len() + 4);
     for part in [name, b": ", value, b"\r\n"] {
         out.extend_from_slice(part);
     }

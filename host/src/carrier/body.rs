@@ -37,7 +37,7 @@ pub(super) struct RelayedBody {
     inflow: Option<Inflow>,
     pass_trailers: bool,
     /// Links in it that lead to us; normally it is not looked into.
-    links: Option<JsonLinks>,
+    links: Option<Box<JsonLinks>>,
     /// What became of a piece with such links.
     rewritten: Bytes,
     last_moved: Option<Instant>,

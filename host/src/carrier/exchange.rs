@@ -29,17 +29,16 @@ use crate::route::Route;
 const CREDENTIAL_WAIT: Duration = Duration::from_secs(30);
 
 /// What a request comes to.
-#[expect(clippy::large_enum_variant, reason = "a box would be an allocation for every request")]
-pub(super) enum Outcome<'a> {
+pub(super) enum Outcome<'d, 'a> {
     /// The upstream answered.
-    Relay(Answered<'a>),
+    Relay(Answered<'d, 'a>),
     /// We did.
     Own(BufferedReply),
 }
 
 /// An upstream's answer and what the decisions on it need.
-pub(super) struct Answered<'a> {
-    plan: RequestPlan<'a>,
+pub(super) struct Answered<'d, 'a> {
+    plan: &'d RequestPlan<'a>,
     answer: Answer,
     credential: Arc<Prepared>,
 }
@@ -63,7 +62,8 @@ pub(super) struct Passing<'a> {
 /// What follows that head.
 pub(super) struct Rest {
     pub(super) inflow: Inflow,
-    pub(super) links: Option<JsonLinks>,
+    /// Boxed: seldom there.
+    pub(super) links: Option<Box<JsonLinks>>,
     pub(super) is_tunnel: bool,
 }
 
@@ -76,19 +76,19 @@ pub(super) struct Asked<'r, 'a> {
     pub(super) alarm: &'r Alarm,
 }
 
-/// Carries a decision out, as far as the head of the answer.
-pub(super) async fn exchange<'a>(
+/// Carries a decision out, as far as the head of the answer. The decision stays where it was made: it is large.
+pub(super) async fn exchange<'d, 'a>(
     asked: &Asked<'_, 'a>,
-    decision: Decision<'a>,
+    decision: &'d Decision<'a>,
     record: &mut Record,
-) -> Result<Outcome<'a>, (Refusal, Option<Arc<Route>>)> {
+) -> Result<Outcome<'d, 'a>, (Refusal, Option<Arc<Route>>)> {
     let Asked { worker, head, body, .. } = *asked;
     match decision {
         Decision::Forward(plan) if worker.is_draining() => Err((Refusal::Draining, Some(plan.route.clone()))),
         Decision::Forward(plan) => {
-            record.admitted(&plan);
+            record.admitted(plan);
             record.carries(body);
-            match (Forwarding { worker, sending: Sending { asked, plan: &plan } }).run(record).await {
+            match (Forwarding { worker, sending: Sending { asked, plan } }).run(record).await {
                 Ok((answer, credential)) => Ok(Outcome::Relay(Answered { plan, answer, credential })),
                 Err(refusal) => Err((refusal, Some(plan.route.clone()))),
             }
@@ -98,7 +98,7 @@ pub(super) async fn exchange<'a>(
             let reply = Box::pin(own::answer(worker, head, own, body)).await;
             reply.map(Outcome::Own).map_err(|refusal| (refusal, None))
         }
-        Decision::Refuse(refusal, route) => Err((refusal, route)),
+        Decision::Refuse(refusal, route) => Err((refusal.clone(), route.clone())),
     }
 }
 
@@ -169,7 +169,7 @@ fn rejected(answer: &Answer, credential: &Prepared, is_replay: bool) -> bool {
         && rejection(answer.status(), credential, is_replay, UnixMillis::now()) == Rejection::Renew
 }
 
-impl Answered<'_> {
+impl Answered<'_, '_> {
     /// The route it came by.
     pub(super) fn route(&self) -> Arc<Route> {
         self.plan.route.clone()
@@ -188,12 +188,12 @@ impl Answered<'_> {
                 let (framing, kept, (links, is_tunnel)) = {
                     let mut fields = Fields::new();
                     let head =
-                        call.head(head_end, &mut fields).map_err(|error| broken(&plan, record, &error))?;
+                        call.head(head_end, &mut fields).map_err(|error| broken(plan, record, &error))?;
                     let framing = framing::of_response(method, head.version, status, &head.fields)
-                        .map_err(|error| broken(&plan, record, &error))?;
+                        .map_err(|error| broken(plan, record, &error))?;
                     record.received(status);
                     let said = (status, head.reason, head.fields);
-                    let decide = Decide { plan: &plan, credential: &credential, record };
+                    let decide = Decide { plan, credential: &credential, record };
                     (framing, may_be_kept(&head), decide.pass(said, framing, write)?)
                 };
                 call.begin_body(head_end, framing, kept);
@@ -215,8 +215,8 @@ impl Answered<'_> {
                     Lines::of(&fields),
                 );
                 let (links, is_tunnel) =
-                    Decide { plan: &plan, credential: &credential, record }.pass(said, framing, write)?;
-                let inflow = Inflow::Http2(Frames::new(incoming));
+                    Decide { plan, credential: &credential, record }.pass(said, framing, write)?;
+                let inflow = Inflow::Http2(Box::new(Frames::new(incoming)));
                 Ok(Rest { inflow, links, is_tunnel })
             }
         }
@@ -243,7 +243,7 @@ impl Decide<'_> {
         (status, reason, fields): (u16, &[u8], Lines<'_>),
         framing: ResponseFraming,
         write: impl FnOnce(Passing<'_>),
-    ) -> Result<(Option<JsonLinks>, bool), Refusal> {
+    ) -> Result<(Option<Box<JsonLinks>>, bool), Refusal> {
         let plan = self.plan;
         let view = ResponseHead { status, fields };
         let decision = relay(&view, &plan.client(), &plan.to.base, &plan.route.policy, self.credential);
@@ -260,7 +260,8 @@ impl Decide<'_> {
             fields.named(Known::ContentLength).for_each(|(index, _)| relay.fields.remove(index));
         }
         let rewritten = relay.json_links;
-        let links = rewritten.then(|| JsonLinks::new(&plan.client(), &plan.to.base, &plan.route.policy));
+        let links =
+            rewritten.then(|| Box::new(JsonLinks::new(&plan.client(), &plan.to.base, &plan.route.policy)));
         write(Passing { status, reason, fields, relay, framing, rewritten, is_tunnel });
         Ok((links, is_tunnel))
     }

@@ -162,6 +162,7 @@ struct Terms<'a> {
     keeps_alive: bool,
 }
 
+/// What is rare is boxed where it is awaited: it would otherwise be part of every request's state.
 impl Request {
     fn worker(&self) -> &Rc<Worker> {
         self.client.worker()
@@ -171,13 +172,13 @@ impl Request {
     async fn serve(self: Rc<Self>, head: Result<Vec<u8>, Refusal>) -> Next {
         let bytes = match head {
             Ok(bytes) => bytes,
-            Err(refusal) => return self.refuse(refusal).await,
+            Err(refusal) => return Box::pin(self.refuse(refusal)).await,
         };
         let next = {
             let mut fields = Fields::new();
             match ccproxy_h1::request(&bytes, &LIMITS, &mut fields) {
                 Ok(head) => self.answer(&head).await,
-                Err(error) => self.refuse(refusal_of_head(error)).await,
+                Err(error) => Box::pin(self.refuse(refusal_of_head(error))).await,
             }
         };
         self.body.release();
@@ -212,7 +213,9 @@ impl Request {
         let mut record = self.record(terms);
         let framing = match framing::of_request(head.version, &head.fields) {
             Ok(framing) => framing,
-            Err(error) => return self.refused(terms, record, refusal_of_framing(error), None).await,
+            Err(error) => {
+                return Box::pin(self.refused(terms, record, refusal_of_framing(error), None)).await;
+            }
         };
         let expects = head.version == H1Version::Http11 && head.fields.has(Known::Expect);
         let length = self.conn.borrow_mut().begin(framing, expects);
@@ -230,7 +233,7 @@ impl Request {
         let decision: Decision<'_> = self.worker().shared.rules.load().decide(&view, &self.via);
         let outcome = {
             let asked = Asked { worker: self.worker(), head: &view, body: &self.body, alarm: &self.alarm };
-            let mut exchange = pin!(exchange(&asked, decision, &mut record));
+            let mut exchange = pin!(exchange(&asked, &decision, &mut record));
             poll_fn(|cx| match exchange.as_mut().poll(cx) {
                 Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
                 Poll::Pending => self.conn.borrow_mut().poll_gone(cx).map(|()| None),
@@ -241,9 +244,9 @@ impl Request {
             Some(Ok(Outcome::Relay(answered))) => self.relay(terms, record, answered).await,
             Some(Ok(Outcome::Own(reply))) => {
                 record.answered(reply.status);
-                self.own(terms, &reply, false).await
+                Box::pin(self.own(terms, &reply, false)).await
             }
-            Some(Err((refusal, route))) => self.refused(terms, record, refusal, route).await,
+            Some(Err((refusal, route))) => Box::pin(self.refused(terms, record, refusal, route)).await,
             // Whoever asked is gone; dropping the record tells so.
             None => Next::Nothing,
         }
@@ -294,7 +297,7 @@ impl Request {
     }
 
     /// Passes the upstream's answer on.
-    async fn relay(&self, terms: Terms<'_>, mut record: Record, answered: Answered<'_>) -> Next {
+    async fn relay(&self, terms: Terms<'_>, mut record: Record, answered: Answered<'_, '_>) -> Next {
         self.conn.borrow_mut().answers();
         let mut out = self.worker().buffers.lend();
         let (mut coding, mut events) = (Coding::AS_IT_IS, false);
@@ -318,7 +321,7 @@ impl Request {
         });
         let rest = match rest {
             Ok(rest) => rest,
-            Err(refusal) => return self.refused(terms, record, refusal, Some(route)).await,
+            Err(refusal) => return Box::pin(self.refused(terms, record, refusal, Some(route))).await,
         };
         let is_tunnel = rest.is_tunnel;
         if is_tunnel {
@@ -333,7 +336,7 @@ impl Request {
         match poured {
             Ok(()) if is_tunnel => {
                 if let Some((upstream, record)) = body.into_tunnel() {
-                    tunnel::join(self.conn.clone(), upstream, record).await;
+                    Box::pin(tunnel::join(self.conn.clone(), upstream, record)).await;
                 }
                 Next::Nothing
             }

@@ -69,7 +69,7 @@ async fn answer(worker: Rc<Worker>, via: Rc<Via>, request: Request<Incoming>) ->
     let mut record = Record::new(worker.clone(), id, parts.method.clone(), access_log);
     let (source, alarm) = (Source::http2(incoming), Rc::new(Alarm::new(&worker.alarms)));
     let asked = Asked { worker: &worker, head: &view, body: &source, alarm: &alarm };
-    let (refusal, route) = match exchange(&asked, decision, &mut record).await {
+    let (refusal, route) = match exchange(&asked, &decision, &mut record).await {
         Ok(Outcome::Relay(answered)) => {
             let route = answered.route();
             match relayed(answered, view.method, &mut record) {
@@ -90,7 +90,7 @@ async fn answer(worker: Rc<Worker>, via: Rc<Via>, request: Request<Incoming>) ->
 
 /// The head of a relayed response, and what follows it.
 fn relayed(
-    answered: Answered<'_>,
+    answered: Answered<'_, '_>,
     method: &[u8],
     record: &mut Record,
 ) -> Result<(Response<()>, Rest), Refusal> {

@@ -15,7 +15,7 @@ pub(super) enum Inflow {
     /// HTTP/1.1: the exchange, and where its connection goes afterwards.
     Http1(Box<Call>, Rc<Slot>),
     /// HTTP/2.
-    Http2(Frames),
+    Http2(Box<Frames>),
 }
 
 impl Inflow {

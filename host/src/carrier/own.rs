@@ -65,12 +65,12 @@ impl From<Reply> for BufferedReply {
 pub(super) async fn answer(
     worker: &Rc<Worker>,
     head: &RequestHead<'_>,
-    own: Own<'_>,
+    own: &Own<'_>,
     body: &Source,
 ) -> Result<BufferedReply, Refusal> {
     let reply = match own {
-        Own::Preflight(preflight) => respond::preflight(&preflight),
-        Own::MissingSlash(location) => respond::missing_slash(location),
+        Own::Preflight(preflight) => respond::preflight(preflight),
+        Own::MissingSlash(location) => respond::missing_slash(location.clone()),
         Own::Path(admitted, path) => {
             let (plugin, rest) = match path {
                 OwnPath::Index => {
@@ -82,7 +82,7 @@ pub(super) async fn answer(
                 OwnPath::Live => return Ok(respond::live().into()),
                 OwnPath::Ready => return Ok(respond::ready(!worker.is_draining()).into()),
                 OwnPath::Callback => (None, b"".as_slice()),
-                OwnPath::Plugin { id, rest } => (Some(id.to_owned()), rest),
+                OwnPath::Plugin { id, rest } => (Some((*id).to_owned()), *rest),
             };
             let kept = admitted
                 .fields
