@@ -2,6 +2,7 @@
 //!
 //! Modules in the order a request meets them; `docs/architecture.md` tells the whole life of one.
 
+pub mod access_log;
 pub mod admin;
 pub mod app;
 mod carrier;

@@ -2,6 +2,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a story fails where it is surprised")]
 
+mod access_log;
 mod admin_connections;
 mod admin_events;
 mod admin_logins;

@@ -74,6 +74,11 @@ impl Serving {
         }
         page.counter("ccproxy_hook_events_dropped_total", "Events that a queue had no room for.")
             .sample(&[], self.app.hooks.dropped());
+        page.counter(
+            "ccproxy_access_log_lines_dropped_total",
+            "Lines of the access log that were dropped because it was written too slowly.",
+        )
+        .sample(&[], self.access_log.dropped());
     }
 
     fn request_metrics(&self, page: &mut Exposition) {

@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify, watch};
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
+use crate::access_log::AccessLog;
 use crate::admin::{self, AdminSocket, Entrance};
 use crate::config::{self, Config};
 use crate::credential::{Acquire as _, Prepared, Reason};
@@ -53,6 +54,7 @@ pub struct Serving {
     pub(super) rules: Arc<ArcSwap<Rules>>,
     /// What is listened on. A reload changes it.
     pub(super) doors: Doors,
+    pub(super) access_log: AccessLog,
     admin: Option<String>,
     /// The API over TCP.
     pub(super) admin_port: AdminPort,
@@ -130,6 +132,7 @@ impl App {
             }
             config::Access::Key | config::Access::SameUser => {}
         }
+        let access_log = AccessLog::default();
         // listen -> guard -> route -> credential -> upstream -> respond
         let proxy = Proxy::bind(ProxyConfig {
             listeners: listeners::wanted(&config),
@@ -137,6 +140,7 @@ impl App {
             rules: Arc::clone(&rules),
             acquire: Arc::new(self.credentials.clone()),
             hooks: Arc::new(self.hooks.clone()),
+            access_log: access_log.clone(),
             meter: Arc::clone(self.meters.host()),
             own_paths: Some(Arc::new(OurPaths {
                 plugins: Arc::clone(&self.directory.registry),
@@ -157,6 +161,7 @@ impl App {
         let socket = if config.sources().private { None } else { self.admin_socket().await };
         let serving = Arc::new(Serving {
             doors: proxy.doors().clone(),
+            access_log,
             admin: socket.as_ref().map(|socket| socket.path().display().to_string()),
             app: self,
             admin_port: AdminPort::new(Entrance::new(Arc::clone(&rules))),
@@ -342,6 +347,8 @@ impl Attached {
             self.running.abort();
             self.running.shutdown().await;
         }
+        // The requests have ended: these are their last lines.
+        self.serving.access_log.flush().await;
         // Whatever was asked for: a spent refresh token whose successor is lost logs everyone out.
         if tokio::time::timeout(REFRESH_GRACE, app.credentials.idle()).await.is_err() {
             tracing::warn!("a refresh did not end in time; its outcome is lost");

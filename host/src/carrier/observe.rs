@@ -2,6 +2,7 @@
 //!
 //! Names, numbers and the path without its query; never a field, a query or a body.
 
+use std::borrow::Cow;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use tokio::time::Instant;
 use super::request_id::RequestId;
 use super::source::Source;
 use super::worker::Worker;
+use crate::access_log::{AccessLog, Line};
 use crate::hook::{Event, Kind};
 use crate::meter::{Cells, Outcome};
 use crate::proxy::RequestPlan;
@@ -178,7 +180,7 @@ impl Record {
         self.tell(Kind::RequestFailed, |event| {
             self.outcome(event).with("bytes", self.bytes).with("reason", reason)
         });
-        self.log(reason);
+        self.log(reason.to_owned());
     }
 
     /// Where this worker counts for the request's route, or for the host if it has none.
@@ -231,19 +233,19 @@ impl Record {
         u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn log(&self, result: &str) {
-        if self.logged {
-            tracing::info!(
-                target: "ccproxy::access",
-                request_id = %self.id.text(),
-                method = %self.method,
-                route = self.route.as_ref().map(|route| route.name.as_str()),
-                path = self.path.as_deref(),
-                status = self.status,
-                bytes = self.bytes,
-                duration_ms = self.milliseconds(),
-                result,
-            );
+    /// Hands the line over; the path goes with it.
+    fn log(&mut self, result: impl Into<Cow<'static, str>>) {
+        if self.logged && AccessLog::is_seen() {
+            self.worker.shared.access_log.record(Line {
+                request_id: self.id.text(),
+                method: self.method.clone(),
+                route: self.route.clone(),
+                path: self.path.take(),
+                status: self.status,
+                bytes: self.bytes,
+                duration: self.started.elapsed(),
+                result: result.into(),
+            });
         }
     }
 }

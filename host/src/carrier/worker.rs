@@ -13,6 +13,7 @@ use super::clock::Clock;
 use super::own::OwnPaths;
 use super::pool::Pool;
 use super::request_id::RequestIds;
+use crate::access_log::AccessLog;
 use crate::credential::Acquire;
 use crate::hook::HookSink;
 use crate::meter::RouteMeter;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) acquire: Arc<dyn Acquire>,
     /// Where facts go.
     pub(crate) hooks: Arc<dyn HookSink>,
+    /// Where requests are logged, if they are.
+    pub(crate) access_log: AccessLog,
     /// What is counted of requests that have no route.
     pub(crate) meter: Arc<RouteMeter>,
     /// Who answers our own paths, but for the probes and the index.

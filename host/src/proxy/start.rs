@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::{mpsc, watch};
 
 use super::Rules;
+use crate::access_log::AccessLog;
 use crate::carrier::{OwnPaths, Shared};
 use crate::credential::Acquire;
 use crate::hook::HookSink;
@@ -26,6 +27,8 @@ pub struct ProxyConfig {
     pub acquire: Arc<dyn Acquire>,
     /// Where facts go.
     pub hooks: Arc<dyn HookSink>,
+    /// Where requests are logged, if the rules say so.
+    pub access_log: AccessLog,
     /// What is counted of requests that have no route.
     pub meter: Arc<RouteMeter>,
     /// Who answers the callback and plugin paths.
@@ -60,6 +63,7 @@ impl Proxy {
             rules: config.rules,
             acquire: config.acquire,
             hooks: config.hooks,
+            access_log: config.access_log,
             meter: config.meter,
             own: config.own_paths,
         };

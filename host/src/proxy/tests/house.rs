@@ -71,6 +71,7 @@ impl Plan {
             rules: Arc::new(ArcSwap::from_pointee(rules)),
             acquire: issuer.clone(),
             hooks: events.clone(),
+            access_log: Default::default(),
             meter: Default::default(),
             own_paths: None,
         })

@@ -40,6 +40,7 @@ impl Inside {
             rules: Arc::new(ArcSwap::from_pointee(rules)),
             acquire,
             hooks,
+            access_log: Default::default(),
             meter: Default::default(),
             own: None,
         };
