@@ -14,8 +14,9 @@ use super::wire::Wire;
 
 /// An upstream's head: more fields than a request may have, since nobody types them (security U7).
 const LIMITS: Limits = Limits { start_line: 4 * 1024, fields: 128, bytes: 64 * 1024 };
-/// Interim responses in front of the one that counts (security U8).
+/// Interim responses in front of the one that counts (security U8). All together may be as large as one head.
 const MAX_INTERIM: u32 = 8;
+const MAX_INTERIM_BYTES: usize = LIMITS.bytes;
 
 /// Why there is no response, or no whole one.
 #[derive(Debug, thiserror::Error)]
@@ -33,7 +34,7 @@ pub(super) enum CallError {
     #[error(transparent)]
     Chunk(#[from] ccproxy_h1::ChunkError),
     /// It only ever promises.
-    #[error("more than {MAX_INTERIM} interim responses")]
+    #[error("more than {MAX_INTERIM} interim responses, or {MAX_INTERIM_BYTES} bytes of them")]
     Interim,
     /// The request could not be sent to its end, which is the client's doing.
     #[error(transparent)]
@@ -57,6 +58,7 @@ pub(super) struct Call {
     search: HeadEnd,
     heard_any: bool,
     interim: u32,
+    interim_bytes: usize,
     body: Body,
     /// How much of the inbox is the next piece of it.
     piece: usize,
@@ -89,6 +91,7 @@ impl Call {
             search: HeadEnd::default(),
             heard_any: false,
             interim: 0,
+            interim_bytes: 0,
             body: Body::empty(),
             piece: 0,
             counted: 0,
@@ -114,7 +117,8 @@ impl Call {
         self.request = Some(request);
         self.in_chunks = length.is_none();
         (self.outgoing, self.sending, self.sent_any) = (0, Sending::Body, false);
-        (self.search, self.heard_any, self.interim) = (HeadEnd::default(), false, 0);
+        (self.search, self.heard_any) = (HeadEnd::default(), false);
+        (self.interim, self.interim_bytes) = (0, 0);
         (self.body, self.piece, self.counted) = (Body::empty(), 0, 0);
         self.may_be_kept = false;
     }
@@ -211,8 +215,13 @@ impl Call {
         Poll::Ready(())
     }
 
-    /// The status of the response, and where its head ends. The request goes on being sent meanwhile.
-    pub(super) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<(u16, usize), CallError>> {
+    /// The status of the response, and where its head ends. The request goes on being sent meanwhile. `interim` is shown
+    /// every interim response that comes before.
+    pub(super) fn poll_head(
+        &mut self,
+        interim: impl Fn(u16, &ResponseHead<'_>),
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<(u16, usize), CallError>> {
         if let Poll::Ready(Err(error)) = self.poll_send(cx) {
             return Poll::Ready(Err(error.into()));
         }
@@ -224,12 +233,7 @@ impl Call {
                 if status >= 200 || status == 101 {
                     return Poll::Ready(Ok((status, end)));
                 }
-                self.interim += 1;
-                if self.interim > MAX_INTERIM {
-                    return Poll::Ready(Err(CallError::Interim));
-                }
-                self.wire.inbox.consume(end, &self.wire.buffers);
-                self.search = HeadEnd::default();
+                self.pass_interim(status, end, &interim)?;
                 continue;
             }
             match ready!(self.wire.inbox.poll_read(&mut self.wire.stream, &self.wire.buffers, cx)) {
@@ -238,6 +242,25 @@ impl Call {
                 read => return Poll::Ready(Err(CallError::Closed(read.err()))),
             }
         }
+    }
+
+    /// Apart from what every response goes through: few upstreams send any.
+    #[cold]
+    fn pass_interim(
+        &mut self,
+        status: u16,
+        end: usize,
+        pass: &dyn Fn(u16, &ResponseHead<'_>),
+    ) -> Result<(), CallError> {
+        self.interim += 1;
+        self.interim_bytes += end;
+        if self.interim > MAX_INTERIM || self.interim_bytes > MAX_INTERIM_BYTES {
+            return Err(CallError::Interim);
+        }
+        pass(status, &self.head(end, &mut Fields::new())?);
+        self.wire.inbox.consume(end, &self.wire.buffers);
+        self.search = HeadEnd::default();
+        Ok(())
     }
 
     /// The head that ends there.

@@ -21,6 +21,9 @@ pub(super) const LIMITS: Limits =
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 
+/// The most that is kept of what a client does not read before its answer.
+const MAX_EARLY: usize = 64 * 1024;
+
 /// A connection with a client.
 pub(super) type Shared = Rc<RefCell<Conn>>;
 
@@ -34,6 +37,8 @@ pub(super) struct Conn {
     content: usize,
     /// The client waits for a word before it sends the body (RFC 9110 section 10.1.1).
     waits_for_continue: bool,
+    /// Interim responses that the socket has not taken yet. Whatever is written next comes after them.
+    early: Vec<u8>,
 }
 
 /// What came of waiting for a head.
@@ -61,7 +66,8 @@ pub(super) enum CutShort {
 
 impl Conn {
     pub(super) fn new(stream: ClientStream, buffers: Rc<Buffers>, inbox: Inbox) -> Self {
-        Self { stream, inbox, buffers, body: Body::empty(), content: 0, waits_for_continue: false }
+        let (body, content, waits_for_continue) = (Body::empty(), 0, false);
+        Self { stream, inbox, buffers, body, content, waits_for_continue, early: Vec::new() }
     }
 
     /// The next head. Nothing is held while the client is silent but the socket.
@@ -117,11 +123,11 @@ impl Conn {
                 }
             }
             if self.waits_for_continue {
-                // The socket has room for a line: nothing else has been written since the client's head.
                 self.waits_for_continue = false;
-                if let Poll::Ready(Err(error)) = Pin::new(&mut self.stream).poll_write(cx, CONTINUE) {
-                    return Poll::Ready(Some(Err(error.into())));
-                }
+                self.say_early(|out| out.extend_from_slice(CONTINUE));
+            }
+            if let Err(error) = self.write_early(cx) {
+                return Poll::Ready(Some(Err(error.into())));
             }
             self.inbox.expect(self.body.left(), &self.buffers);
             match ready!(self.inbox.poll_read(&mut self.stream, &self.buffers, cx)) {
@@ -149,9 +155,44 @@ impl Conn {
         self.content == 0 && self.body.is_done()
     }
 
-    /// From now on an answer is written: no 100 may come in between.
-    pub(super) fn answers(&mut self) {
+    /// Puts an interim response behind what waits to be written. One that a client who does not read leaves no room for
+    /// is left out, as any may be (RFC 9110 section 15.2).
+    pub(super) fn say_early(&mut self, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.early.is_empty() {
+            self.early = self.buffers.lend();
+        }
+        let before = self.early.len();
+        write(&mut self.early);
+        if self.early.len() > MAX_EARLY {
+            self.early.truncate(before);
+        }
+    }
+
+    /// Writes interim responses as far as the socket takes them, and asks to be woken when it takes more.
+    #[inline]
+    pub(super) fn write_early(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        if self.early.is_empty() { Ok(()) } else { self.write_some_early(cx) }
+    }
+
+    #[cold]
+    fn write_some_early(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while !self.early.is_empty() {
+            match Pin::new(&mut self.stream).poll_write(cx, &self.early) {
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(count)) => drop(self.early.drain(..count)),
+                Poll::Ready(Err(error)) => return Err(error),
+                Poll::Pending => return Ok(()),
+            }
+        }
+        self.buffers.give_back(std::mem::take(&mut self.early));
+        Ok(())
+    }
+
+    /// From now on an answer is written: no 100 may come in between. Answers the buffer to write it to, with what is left
+    /// of interim responses.
+    pub(super) fn begin_answer(&mut self) -> Vec<u8> {
         self.waits_for_continue = false;
+        if self.early.is_empty() { self.buffers.lend() } else { std::mem::take(&mut self.early) }
     }
 
     /// Reads what is left of a body as far as it is there already: whether that was all of it.

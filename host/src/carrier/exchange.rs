@@ -9,6 +9,7 @@ use http_body::Body as _;
 
 use super::alarm::Alarm;
 use super::call::may_be_kept;
+use super::conn;
 use super::frames::Frames;
 use super::head;
 use super::inflow::Inflow;
@@ -74,6 +75,8 @@ pub(super) struct Asked<'r, 'a> {
     pub(super) body: &'r Source,
     /// What waits for a response.
     pub(super) alarm: &'r Alarm,
+    /// Who is told of interim responses, if anybody can be.
+    pub(super) interim: Option<&'r conn::Shared>,
 }
 
 /// Carries a decision out, as far as the head of the answer. The decision stays where it was made: it is large.
@@ -193,8 +196,9 @@ impl Answered<'_, '_> {
                         .map_err(|error| broken(plan, record, &error))?;
                     record.received(status);
                     let said = (status, head.reason, head.fields);
-                    let decide = Decide { plan, credential: &credential, record };
-                    (framing, may_be_kept(&head), decide.pass(said, framing, write)?)
+                    let decide = Decide { plan, credential: &credential };
+                    let passed = decide.pass(said, framing, write);
+                    (framing, may_be_kept(&head), passed.map_err(|refusal| no_head(record, refusal))?)
                 };
                 call.begin_body(head_end, framing, kept);
                 Ok(Rest { inflow: Inflow::Http1(call, slot), links, is_tunnel })
@@ -214,8 +218,9 @@ impl Answered<'_, '_> {
                     head.status.canonical_reason().unwrap_or_default().as_bytes(),
                     Lines::of(&fields),
                 );
-                let (links, is_tunnel) =
-                    Decide { plan, credential: &credential, record }.pass(said, framing, write)?;
+                let (links, is_tunnel) = Decide { plan, credential: &credential }
+                    .pass(said, framing, write)
+                    .map_err(|refusal| no_head(record, refusal))?;
                 let inflow = Inflow::Http2(Box::new(Frames::new(incoming)));
                 Ok(Rest { inflow, links, is_tunnel })
             }
@@ -230,11 +235,38 @@ fn broken(plan: &RequestPlan<'_>, record: &Record, reason: &dyn std::fmt::Displa
     Refusal::UpstreamProtocol
 }
 
+/// What it said is HTTP, but nothing that passes.
+fn no_head(record: &Record, refusal: Refusal) -> Refusal {
+    record.upstream_failed(&refusal, "the response head is not one");
+    refusal
+}
+
 /// What a decision on a response is made from.
 struct Decide<'a> {
     plan: &'a RequestPlan<'a>,
     credential: &'a Prepared,
-    record: &'a Record,
+}
+
+/// Passes an interim response on to a client: by the decision that is made on every head.
+pub(super) fn pass_interim(
+    client: &conn::Shared,
+    plan: &RequestPlan<'_>,
+    credential: &Prepared,
+    (status, head): (u16, &ccproxy_h1::ResponseHead<'_>),
+) {
+    // The client has, or has had, its 100 from us: the upstream was not told that it waits for one.
+    if status == 100 {
+        return;
+    }
+    let said = (status, head.reason, head.fields);
+    let passed = Decide { plan, credential }.pass(said, ResponseFraming::None, |passing| {
+        let Passing { status, reason, fields, relay, .. } = passing;
+        client.borrow_mut().say_early(|out| head::write_interim(out, (status, reason), fields, &relay));
+    });
+    // It may be left out, and the answer does not depend on it.
+    if passed.is_err() {
+        tracing::debug!(route = %plan.route.name, status, "an interim response cannot be passed on");
+    }
 }
 
 impl Decide<'_> {
@@ -250,13 +282,10 @@ impl Decide<'_> {
         let (mut relay, is_tunnel) = match decision {
             ResponsePlan::Relay(relay) => (relay, false),
             ResponsePlan::Tunnel(relay) => (relay, true),
-            ResponsePlan::Fail(refusal) => {
-                self.record.upstream_failed(&refusal, "the response head is not one");
-                return Err(refusal);
-            }
+            ResponsePlan::Fail(refusal) => return Err(refusal),
         };
-        // Where there is a body, its length is what the framing says; a 204 or 101 has none to speak of.
-        if framing != ResponseFraming::None || matches!(status, 101 | 204) {
+        // Where there is a body, its length is what the framing says; a 204 or what is interim has none to speak of.
+        if framing != ResponseFraming::None || matches!(status, 100..=199 | 204) {
             fields.named(Known::ContentLength).for_each(|(index, _)| relay.fields.remove(index));
         }
         let rewritten = relay.json_links;

@@ -179,6 +179,23 @@ pub(super) fn write_relayed(
     if !fields.has(Known::Date) {
         date(out);
     }
+    relayed_fields(out, fields, plan);
+    end(out, ending);
+}
+
+/// Writes a relayed interim response, which nothing follows.
+pub(super) fn write_interim(
+    out: &mut Vec<u8>,
+    (status, reason): (u16, &[u8]),
+    fields: Lines<'_>,
+    plan: &Relay,
+) {
+    write::status_line(out, status, reason);
+    relayed_fields(out, fields, plan);
+    write::end(out);
+}
+
+fn relayed_fields(out: &mut Vec<u8>, fields: Lines<'_>, plan: &Relay) {
     for (_, field) in plan.fields.of(fields.all()) {
         write::field(out, field.name, field.value);
     }
@@ -186,7 +203,6 @@ pub(super) fn write_relayed(
         // What we write is made of values that were field values before.
         write::checked_field(out, name.as_bytes(), value);
     }
-    end(out, ending);
 }
 
 /// Writes a reply of ours: head and body.

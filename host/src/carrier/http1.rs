@@ -232,7 +232,14 @@ impl Request {
         };
         let decision: Decision<'_> = self.worker().shared.rules.load().decide(&view, &self.via);
         let outcome = {
-            let asked = Asked { worker: self.worker(), head: &view, body: &self.body, alarm: &self.alarm };
+            let asked = Asked {
+                worker: self.worker(),
+                head: &view,
+                body: &self.body,
+                alarm: &self.alarm,
+                // RFC 9110 section 15.2: a client of HTTP/1.0 knows none.
+                interim: (head.version == H1Version::Http11).then_some(&self.conn),
+            };
             let mut exchange = pin!(exchange(&asked, &decision, &mut record));
             poll_fn(|cx| match exchange.as_mut().poll(cx) {
                 Poll::Ready(outcome) => Poll::Ready(Some(outcome)),
@@ -266,13 +273,11 @@ impl Request {
 
     /// Gives an answer of ours.
     async fn own(&self, terms: Terms<'_>, reply: &BufferedReply, ends: bool) -> Next {
-        let is_read = {
+        let (mut out, is_read) = {
             let mut conn = self.conn.borrow_mut();
-            conn.answers();
-            conn.discard_rest()
+            (conn.begin_answer(), conn.discard_rest())
         };
         let keeps = terms.keeps_alive && !ends && is_read && !self.leave.has_come();
-        let mut out = self.worker().buffers.lend();
         head::write_own(&mut out, reply, terms.method == b"HEAD", terms.id, terms.persistence(keeps));
         let mut outbox = Outbox::new(out);
         let deadline = self.worker().clock.read() + CLIENT_IDLE;
@@ -298,8 +303,7 @@ impl Request {
 
     /// Passes the upstream's answer on.
     async fn relay(&self, terms: Terms<'_>, mut record: Record, answered: Answered<'_, '_>) -> Next {
-        self.conn.borrow_mut().answers();
-        let mut out = self.worker().buffers.lend();
+        let mut out = Vec::new();
         let (mut coding, mut events) = (Coding::AS_IT_IS, false);
         // A response that begins before its request has ended is the last on its connection, and says so (RFC 9112
         // section 9.6): whether the rest of the request comes is not known yet.
@@ -311,6 +315,7 @@ impl Request {
             keeps &= coding.follows != Follows::UntilClose;
             let persistence = if passing.is_tunnel { Persistence::Upgrade } else { terms.persistence(keeps) };
             let Passing { status, reason, fields, relay, .. } = passing;
+            out = self.conn.borrow_mut().begin_answer();
             head::write_relayed(
                 &mut out,
                 (status, reason),

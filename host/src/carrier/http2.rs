@@ -68,7 +68,8 @@ async fn answer(worker: Rc<Worker>, via: Rc<Via>, request: Request<Incoming>) ->
     };
     let mut record = Record::new(worker.clone(), id, parts.method.clone(), access_log);
     let (source, alarm) = (Source::http2(incoming), Rc::new(Alarm::new(&worker.alarms)));
-    let asked = Asked { worker: &worker, head: &view, body: &source, alarm: &alarm };
+    // hyper sends no interim responses.
+    let asked = Asked { worker: &worker, head: &view, body: &source, alarm: &alarm, interim: None };
     let (refusal, route) = match exchange(&asked, &decision, &mut record).await {
         Ok(Outcome::Relay(answered)) => {
             let route = answered.route();

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use ccproxy_h1::ResponseHead;
 use http::Response;
 use hyper::body::Incoming;
 use hyper::client::conn::http2;
@@ -13,7 +14,7 @@ use tokio::time::Instant;
 
 use super::body::IDLE;
 use super::call::{Call, CallError};
-use super::exchange::Asked;
+use super::exchange::{Asked, pass_interim};
 use super::head::UpstreamRequest;
 use super::observe::Record;
 use super::pool::{Checkout, PoolError, Sender, Slot, Wanted};
@@ -126,9 +127,14 @@ impl<'a> Sending<'_, 'a> {
             self.request(credential).write(head)
         });
         let started = self.asked.worker.clock.last();
-        let answered = poll_fn(|cx| match call.poll_head(cx) {
+        let interim = |status, head: &ResponseHead<'_>| {
+            if let Some(client) = self.asked.interim {
+                pass_interim(client, self.plan, credential, (status, head));
+            }
+        };
+        let answered = poll_fn(|cx| match call.poll_head(interim, cx) {
             Poll::Ready(answered) => Poll::Ready(Ok(answered)),
-            Poll::Pending => self.poll_too_late(started, cx).map(Err),
+            Poll::Pending => self.poll_meanwhile(started, cx).map(Err),
         })
         .await
         .map_err(too_late)?;
@@ -163,7 +169,7 @@ impl<'a> Sending<'_, 'a> {
         let mut answered = pin!(sender.try_send_request(request));
         let answered = poll_fn(|cx| match answered.as_mut().poll(cx) {
             Poll::Ready(answered) => Poll::Ready(Ok(answered)),
-            Poll::Pending => self.poll_too_late(started, cx).map(Err),
+            Poll::Pending => self.poll_meanwhile(started, cx).map(Err),
         })
         .await
         .map_err(too_late)?;
@@ -184,6 +190,15 @@ impl<'a> Sending<'_, 'a> {
     /// without a body (RFC 9110 section 9.2.1).
     fn is_repeatable(&self) -> bool {
         matches!(self.asked.head.method, b"GET" | b"HEAD" | b"OPTIONS") && self.asked.body.is_empty()
+    }
+
+    /// What there is to do while no answer has come: early words reach the client early. Ready when it is too late.
+    fn poll_meanwhile(&self, started: Instant, cx: &mut Context<'_>) -> Poll<Refusal> {
+        if let Some(client) = self.asked.interim {
+            // Whoever reads from a client that is gone finds out.
+            let _ = client.borrow_mut().write_early(cx);
+        }
+        self.poll_too_late(started, cx)
     }
 
     /// Ready when the upstream has had its time. It runs from the end of the request: an upload may

@@ -72,7 +72,8 @@ pub fn relay(
     policy: &Policy,
     credential: &Prepared,
 ) -> ResponsePlan {
-    if head.fields.len() > FieldSet::CAPACITY || !(200..600).contains(&head.status) && head.status != 101 {
+    // A 100 is between us and the upstream.
+    if head.fields.len() > FieldSet::CAPACITY || !(101..600).contains(&head.status) {
         return ResponsePlan::Fail(Refusal::UpstreamProtocol);
     }
     let mut plan = Relay {

@@ -11,6 +11,7 @@ mod half;
 mod house;
 mod http2;
 mod inside;
+mod interim;
 mod relaying;
 mod seasons;
 mod splits;

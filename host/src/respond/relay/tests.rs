@@ -137,7 +137,7 @@ fn a_101_is_passed_on_only_to_who_asked_for_a_websocket() {
 
 #[test]
 fn a_status_that_is_none_is_a_broken_upstream() {
-    for status in [100, 103, 199, 600, 999] {
+    for status in [0, 100, 600, 999] {
         let plan = plan(status, &[], &client(), &Policy::default());
         assert!(matches!(plan, ResponsePlan::Fail(Refusal::UpstreamProtocol)), "{status}");
     }

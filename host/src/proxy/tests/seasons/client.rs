@@ -197,6 +197,10 @@ async fn read_response(read: &mut Half<ReadHalf<End>>, script: &Script, mut head
         }) else {
             return Got::Nothing;
         };
+        if next.starts_with("HTTP/1.1 103 ") {
+            assert!(script.interim > 0, "nobody said so: {next}");
+            continue;
+        }
         if !next.starts_with("HTTP/1.1 100 ") {
             break next;
         }

@@ -157,8 +157,19 @@ fn responses() -> Vec<Case> {
         answered("204", "HTTP/1.1 204 No Content\r\nContent-Length: 7\r\nETag: \"x\"\r\n\r\n".into()),
         answered("304", "HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\nETag: \"x\"\r\n\r\n".into()),
         answered("205 with a length", "HTTP/1.1 205 Reset Content\r\nContent-Length: 0\r\n\r\n".into()),
+        Case::new("interim responses while a body is waited for")
+            .client(head("PUT /up/a HTTP/1.1", "Content-Length: 5\r\nExpect: 100-continue\r\n"))
+            .upstream("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </api/a>\r\n")
+            .upstream("\r\nHTTP/1.1 100 Continue\r\n\r\n")
+            .client("hello")
+            .upstream(OK),
+        Case::new("interim responses to HTTP/1.0")
+            .client("GET /up/a HTTP/1.0\r\nHost: 127.0.0.1:8462\r\n\r\n")
+            .upstream(format!("HTTP/1.1 103 Early Hints\r\nLink: </api/a>\r\n\r\n{OK}")),
         answered("interim responses", {
-            format!("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 100 Continue\r\n\r\n{OK}")
+            format!(
+                "HTTP/1.1 103 Early Hints\r\nLink: </api/a>\r\n{fields}\r\nHTTP/1.1 100 Continue\r\n\r\n{OK}"
+            )
         }),
         answered("events", {
             "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n\
