@@ -1,22 +1,16 @@
-//! One client that speaks HTTP/1.1: its requests, one after the other.
-//!
-//! In two stages. Between requests the task holds the socket and little else; what a request needs is boxed and exists
-//! while it is under way.
+//! One request that came over HTTP/1.1, from its head to the last byte of its answer.
 
-use std::cell::RefCell;
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
-use std::time::Duration;
+use std::task::Poll;
 
-use ccproxy_h1::{Fields, FramingError, HeadEnd, HeadError, Inbox, Outbox, Version as H1Version, framing};
-use tokio::time::Instant;
+use ccproxy_h1::{Fields, FramingError, HeadError, Outbox, Version as H1Version, framing};
 
 use super::alarm::Alarm;
 use super::body::RelayedBody;
-use super::conn::{Conn, Heard, LIMITS, Shared};
+use super::conn::{LIMITS, Shared};
 use super::exchange::{Answered, Asked, Outcome, Passing, exchange, is_event_stream};
 use super::head::{self, Follows, Persistence};
 use super::leave::Leave;
@@ -26,7 +20,6 @@ use super::pour::{Coding, Spilled, pour};
 use super::request_id::RequestId;
 use super::serve::{CLIENT_IDLE, Connected};
 use super::source::Source;
-use super::stream::ClientStream;
 use super::tunnel;
 use super::worker::Worker;
 use crate::message::{Known, RequestHead, Version, Via};
@@ -35,13 +28,9 @@ use crate::refusal::Refusal;
 use crate::respond::problem;
 use crate::route::Route;
 
-/// How long, and for how much, a client is read from that was told that nothing more is read: until it has seen that.
-const FAREWELL: Duration = Duration::from_secs(2);
-const FAREWELL_BYTES: usize = 16 * 1024 * 1024;
-
 /// What follows a request on its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Next {
+pub(super) enum Next {
     /// Another may.
     Request,
     /// Nothing, once the client has what was written.
@@ -50,107 +39,15 @@ enum Next {
     Nothing,
 }
 
-/// One client's connection, to its end, which is near once it is time to leave.
-pub(super) struct Connection {
-    request: Rc<Request>,
-    stage: Stage,
-}
-
-/// Where a connection is.
-enum Stage {
-    /// Between two requests.
-    Listens { search: HeadEnd, deadline: Instant },
-    /// At a request, whose stage lives in a box of its own: it is many times the size of all else here.
-    Answers(Pin<Box<dyn Future<Output = Next>>>),
-    /// At its end. So much is read yet, until then.
-    Leaves { left: usize, deadline: Instant },
-}
-
 /// What every request of a connection works with.
-struct Request {
-    client: Connected,
-    via: Rc<Via>,
-    conn: Shared,
-    body: Source,
+pub(super) struct Request {
+    pub(super) client: Connected,
+    pub(super) via: Rc<Via>,
+    pub(super) conn: Shared,
+    pub(super) body: Source,
     /// For all that the connection waits for, one after the other.
-    alarm: Rc<Alarm>,
-    leave: Leave,
-}
-
-impl Connection {
-    /// A connection from which that much was read.
-    pub(super) fn new(
-        client: Connected,
-        via: Rc<Via>,
-        (stream, read_ahead): (ClientStream, Vec<u8>),
-        leave: Leave,
-    ) -> Self {
-        let worker = client.worker();
-        let conn = Conn::new(stream, worker.buffers.clone(), Inbox::from(read_ahead));
-        let conn = Rc::new(RefCell::new(conn));
-        let (body, alarm) = (Source::http1(conn.clone()), Rc::new(Alarm::new(&worker.alarms)));
-        let stage = Stage::listens(worker.clock.read());
-        Self { request: Rc::new(Request { client, via, conn, body, alarm, leave }), stage }
-    }
-
-    /// Waits for a head. Nothing comes of it if the client is silent for too long, or is between two requests when it is
-    /// time to leave.
-    fn poll_heard(
-        request: &Request,
-        search: &mut HeadEnd,
-        deadline: Instant,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Heard>> {
-        let mut conn = request.conn.borrow_mut();
-        if let Poll::Ready(heard) = conn.poll_head(search, cx) {
-            return Poll::Ready(Some(heard));
-        }
-        if request.leave.has_come() && conn.is_silent() {
-            return Poll::Ready(None);
-        }
-        request.alarm.poll(deadline, cx).map(|()| (!conn.is_silent()).then_some(Heard::Late))
-    }
-}
-
-impl Stage {
-    fn listens(now: Instant) -> Self {
-        Self::Listens { search: HeadEnd::default(), deadline: now + CLIENT_IDLE }
-    }
-}
-
-impl Future for Connection {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        let Self { request, stage } = &mut *self;
-        loop {
-            match stage {
-                Stage::Listens { search, deadline } => {
-                    let head = match ready!(Self::poll_heard(request, search, *deadline, cx)) {
-                        Some(Heard::Closed) | None => return Poll::Ready(()),
-                        Some(Heard::Head(head)) => Ok(head),
-                        Some(Heard::Nonsense(error)) => Err(refusal_of_head(error)),
-                        Some(Heard::Late) => Err(Refusal::RequestTimeout),
-                    };
-                    *stage = Stage::Answers(Box::pin(request.clone().serve(head)));
-                }
-                Stage::Answers(answered) => match ready!(answered.as_mut().poll(cx)) {
-                    Next::Request => *stage = Stage::listens(request.client.worker().clock.last()),
-                    Next::Nothing => return Poll::Ready(()),
-                    Next::Farewell => {
-                        let deadline = request.client.worker().clock.read() + FAREWELL;
-                        *stage = Stage::Leaves { left: FAREWELL_BYTES, deadline };
-                    }
-                },
-                Stage::Leaves { left, deadline } => {
-                    return match request.conn.borrow_mut().poll_farewell(left, cx) {
-                        Poll::Ready(()) => Poll::Ready(()),
-                        Poll::Pending => request.alarm.poll(*deadline, cx),
-                    };
-                }
-            }
-        }
-    }
+    pub(super) alarm: Rc<Alarm>,
+    pub(super) leave: Leave,
 }
 
 /// How a request is to be answered, whatever is answered.
@@ -169,7 +66,7 @@ impl Request {
     }
 
     /// Answers the request with this head.
-    async fn serve(self: Rc<Self>, head: Result<Vec<u8>, Refusal>) -> Next {
+    pub(super) async fn serve(self: Rc<Self>, head: Result<Vec<u8>, Refusal>) -> Next {
         let bytes = match head {
             Ok(bytes) => bytes,
             Err(refusal) => return Box::pin(self.refuse(refusal)).await,
@@ -377,7 +274,7 @@ fn method(bytes: &[u8]) -> http::Method {
     http::Method::from_bytes(bytes).unwrap_or_else(|_| other())
 }
 
-fn refusal_of_head(error: HeadError) -> Refusal {
+pub(super) fn refusal_of_head(error: HeadError) -> Refusal {
     match error {
         HeadError::Malformed(what) => Refusal::Malformed(what),
         HeadError::TargetTooLong => Refusal::TargetTooLong,

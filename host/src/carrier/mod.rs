@@ -9,6 +9,7 @@ mod body;
 mod call;
 mod clock;
 mod conn;
+mod connection;
 mod exchange;
 mod frames;
 pub(crate) mod head;

@@ -10,10 +10,11 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 use tokio::task::{JoinHandle, spawn_local};
 
 use super::alarm::Alarm;
+use super::connection::Connection;
+use super::http2;
 use super::leave::Leave;
 use super::stream::ClientStream;
 use super::worker::{Active, Worker};
-use super::{http1, http2};
 use crate::message::Via;
 
 /// Idle or silent client connections are closed after this long.
@@ -27,7 +28,7 @@ pub(crate) fn serve(worker: Rc<Worker>, via: Rc<Via>, stream: ClientStream, leav
     if via.http2 || client.worker().shared.rules.load().http2 {
         spawn_local(serve_either(client, via, stream, leave))
     } else {
-        spawn_local(http1::Connection::new(client, via, (stream, Vec::new()), leave))
+        spawn_local(Connection::new(client, via, (stream, Vec::new()), leave))
     }
 }
 
@@ -38,7 +39,7 @@ async fn serve_either(client: Connected, via: Rc<Via>, mut stream: ClientStream,
     match sniffed.await {
         Ok(Ok(true)) => {}
         Ok(Ok(false)) => {
-            spawn_local(http1::Connection::new(client, via, (stream, read_ahead), leave));
+            spawn_local(Connection::new(client, via, (stream, read_ahead), leave));
             return;
         }
         Ok(Err(_)) | Err(_) => return,
