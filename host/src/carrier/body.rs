@@ -1,7 +1,6 @@
 //! The body of a reply: ours, or the upstream's as it comes.
 
 use std::pin::Pin;
-use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -41,27 +40,26 @@ pub(super) struct RelayedBody {
     /// What became of a piece with such links.
     rewritten: Bytes,
     last_moved: Option<Instant>,
-    alarm: Rc<Alarm>,
     record: Option<Record>,
 }
 
 impl RelayedBody {
-    pub(super) fn new(rest: Rest, record: Record, alarm: Rc<Alarm>, pass_trailers: bool) -> Self {
+    pub(super) fn new(rest: Rest, record: Record, pass_trailers: bool) -> Self {
         Self {
             inflow: Some(rest.inflow),
             pass_trailers,
             links: rest.links,
             rewritten: Bytes::new(),
             last_moved: None,
-            alarm,
             record: Some(record),
         }
     }
 
-    /// Bytes for the client are there, or it has all of them (`None`).
+    /// Bytes for the client are there, or it has all of them (`None`). The alarm is for as long as none come.
     pub(super) fn poll_piece(
         &mut self,
         form: Form,
+        alarm: &Alarm,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<(), BodyError>>> {
         loop {
@@ -70,7 +68,7 @@ impl RelayedBody {
             }
             let Some(inflow) = &mut self.inflow else { return Poll::Ready(None) };
             match inflow.poll_piece(form, cx) {
-                Poll::Pending => return self.poll_silence(cx).map(|error| Some(Err(error))),
+                Poll::Pending => return self.poll_silence(alarm, cx).map(|error| Some(Err(error))),
                 Poll::Ready(Some(Ok(()))) => {
                     self.last_moved = None;
                     let Some(links) = &mut self.links else { return Poll::Ready(Some(Ok(()))) };
@@ -100,9 +98,9 @@ impl RelayedBody {
     }
 
     /// Nothing moves: since when, and for how long yet.
-    pub(super) fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<BodyError> {
+    pub(super) fn poll_silence(&mut self, alarm: &Alarm, cx: &mut Context<'_>) -> Poll<BodyError> {
         let since = *self.last_moved.get_or_insert_with(Instant::now);
-        self.alarm.poll(since + IDLE, cx).map(|()| BodyError::Idle)
+        alarm.poll(since + IDLE, cx).map(|()| BodyError::Idle)
     }
 
     /// The bytes for the client.
@@ -213,7 +211,7 @@ pub(super) enum ReplyBody {
     /// Ours.
     Own(Bytes),
     /// The upstream's. Boxed: a reply without one should be small.
-    Relayed(Box<RelayedBody>),
+    Relayed(Box<(RelayedBody, Alarm)>),
 }
 
 impl Body for ReplyBody {
@@ -224,12 +222,12 @@ impl Body for ReplyBody {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let body = match self.get_mut() {
+        let (body, alarm) = match self.get_mut() {
             Self::Own(bytes) if bytes.is_empty() => return Poll::Ready(None),
             Self::Own(bytes) => return Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
-            Self::Relayed(body) => body,
+            Self::Relayed(both) => (&mut both.0, &both.1),
         };
-        match ready!(body.poll_piece(Form::Data, cx)) {
+        match ready!(body.poll_piece(Form::Data, alarm, cx)) {
             Some(Ok(())) => {
                 let data = body.take_piece();
                 if body.is_complete() {
@@ -252,14 +250,14 @@ impl Body for ReplyBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(bytes) => bytes.is_empty(),
-            Self::Relayed(body) => body.is_complete(),
+            Self::Relayed(both) => both.0.is_complete(),
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Relayed(body) => match body.left() {
+            Self::Relayed(both) => match both.0.left() {
                 Some(left) => SizeHint::with_exact(left),
                 None => SizeHint::default(),
             },

@@ -54,7 +54,7 @@ impl Connection {
         let worker = client.worker();
         let conn = Conn::new(stream, worker.buffers.clone(), Inbox::from(read_ahead));
         let conn = Rc::new(RefCell::new(conn));
-        let (body, alarm) = (Source::http1(conn.clone()), Rc::new(Alarm::new(&worker.alarms)));
+        let (body, alarm) = (Source::http1(conn.clone()), Alarm::new(&worker.alarms));
         let stage = Stage::listens(worker.clock.read());
         Self { request: Rc::new(Request { client, via, conn, body, alarm, leave }), stage }
     }

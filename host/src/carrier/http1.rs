@@ -46,7 +46,7 @@ pub(super) struct Request {
     pub(super) conn: Shared,
     pub(super) body: Source,
     /// For all that the connection waits for, one after the other.
-    pub(super) alarm: Rc<Alarm>,
+    pub(super) alarm: Alarm,
     pub(super) leave: Leave,
 }
 
@@ -231,9 +231,9 @@ impl Request {
         } else if events {
             record.stream_started();
         }
-        let mut body = RelayedBody::new(rest, record, self.alarm.clone(), false);
+        let mut body = RelayedBody::new(rest, record, false);
         let mut outbox = Outbox::new(out);
-        let poured = pour(&self.conn, &mut outbox, &mut body, coding).await;
+        let poured = pour(&self.conn, &mut outbox, &mut body, (coding, &self.alarm)).await;
         self.worker().buffers.give_back(outbox.into_buffer());
         match poured {
             Ok(()) if is_tunnel => {

@@ -67,7 +67,7 @@ async fn answer(worker: Rc<Worker>, via: Rc<Via>, request: Request<Incoming>) ->
         (rules.decide(&view, &via), rules.access_log)
     };
     let mut record = Record::new(worker.clone(), id, parts.method.clone(), access_log);
-    let (source, alarm) = (Source::http2(incoming), Rc::new(Alarm::new(&worker.alarms)));
+    let (source, alarm) = (Source::http2(incoming), Alarm::new(&worker.alarms));
     // hyper sends no interim responses.
     let asked = Asked { worker: &worker, head: &view, body: &source, alarm: &alarm, interim: None };
     let (refusal, route) = match exchange(&asked, &decision, &mut record).await {
@@ -108,14 +108,14 @@ fn relayed(
     Ok((response, rest))
 }
 
-fn with_body(head: Response<()>, rest: Rest, record: Record, alarm: Rc<Alarm>) -> Response<ReplyBody> {
+fn with_body(head: Response<()>, rest: Rest, record: Record, alarm: Alarm) -> Response<ReplyBody> {
     let both_http2 = rest.inflow.is_http2();
-    let mut body = RelayedBody::new(rest, record, alarm, both_http2);
+    let mut body = RelayedBody::new(rest, record, both_http2);
     if body.is_complete() {
         // hyper does not ask a body that has ended.
         body.finish();
     }
-    head.map(|()| ReplyBody::Relayed(Box::new(body)))
+    head.map(|()| ReplyBody::Relayed(Box::new((body, alarm))))
 }
 
 fn named(mut response: Response<ReplyBody>, id: RequestId) -> Response<ReplyBody> {

@@ -5,6 +5,7 @@ use std::task::Poll;
 
 use ccproxy_h1::{Form, Outbox, ResponseFraming, Version, write};
 
+use super::alarm::Alarm;
 use super::body::RelayedBody;
 use super::conn::Shared;
 use super::exchange::Passing;
@@ -50,14 +51,14 @@ pub(super) async fn pour(
     conn: &Shared,
     outbox: &mut Outbox,
     body: &mut RelayedBody,
-    coding: Coding,
+    (coding, alarm): (Coding, &Alarm),
 ) -> Result<(), Spilled> {
     let in_chunks = coding.follows == Follows::Chunks && coding.form == Form::Data;
     let (mut piece, mut end) = (0, None);
     poll_fn(|cx| {
         loop {
             if end.is_none() && piece == 0 && outbox.takes_piece() {
-                match body.poll_piece(coding.form, cx) {
+                match body.poll_piece(coding.form, alarm, cx) {
                     Poll::Ready(Some(Ok(()))) => {
                         piece = body.piece().len();
                         if in_chunks {
@@ -88,7 +89,8 @@ pub(super) async fn pour(
                         drop(client);
                         // A client that does not read may still be writing.
                         body.poll_send(cx);
-                        return body.poll_silence(cx).map(|error| Err(Spilled::Upstream(error.to_string())));
+                        let silence = body.poll_silence(alarm, cx);
+                        return silence.map(|error| Err(Spilled::Upstream(error.to_string())));
                     }
                 }
             } else if let Some(end) = end.take() {

@@ -50,6 +50,8 @@ enum Client {
     Http1(conn::Shared),
     /// Boxed: an idle connection of HTTP/1.1 need not have the room.
     Http2(Box<Frames>),
+    /// Nothing comes: a request over HTTP/2 that ended with its head, as most do.
+    Nothing,
 }
 
 struct State {
@@ -70,7 +72,8 @@ impl Source {
     /// A body that hyper reads: HTTP/2.
     pub(super) fn http2(incoming: Incoming) -> Self {
         let (length, ended) = (incoming.size_hint().exact(), incoming.is_end_stream());
-        Self::new(Client::Http2(Box::new(Frames::new(incoming))), length, ended)
+        let client = if ended { Client::Nothing } else { Client::Http2(Box::new(Frames::new(incoming))) };
+        Self::new(client, length, ended)
     }
 
     /// The bodies of the requests on an HTTP/1.1 connection, one after the other: see [`Self::restart`].
@@ -208,6 +211,7 @@ impl Client {
                 let polled = ready!(frames.poll_piece(cx));
                 Poll::Ready(polled.map(|piece| piece.map_err(|error| BodyCutShort::Client(error.into()))))
             }
+            Self::Nothing => Poll::Ready(None),
         }
     }
 
@@ -215,6 +219,7 @@ impl Client {
         match self {
             Self::Http1(conn) => f(conn.borrow().content()),
             Self::Http2(frames) => f(frames.piece()),
+            Self::Nothing => f(&[]),
         }
     }
 
@@ -222,6 +227,7 @@ impl Client {
         match self {
             Self::Http1(conn) => conn.borrow_mut().consume(count),
             Self::Http2(frames) => frames.consume(count),
+            Self::Nothing => {}
         }
     }
 
@@ -229,6 +235,7 @@ impl Client {
         match self {
             Self::Http1(conn) => conn.borrow().is_complete(),
             Self::Http2(frames) => frames.is_complete(),
+            Self::Nothing => true,
         }
     }
 }
@@ -301,7 +308,7 @@ impl Attempt {
         }
         match &mut self.source.0.borrow_mut().client {
             Client::Http2(frames) => frames.trailers().clone(),
-            Client::Http1(_) => None,
+            Client::Http1(_) | Client::Nothing => None,
         }
     }
 }
@@ -330,7 +337,7 @@ impl Body for Attempt {
     fn is_end_stream(&self) -> bool {
         let trailers_due = match &mut self.source.0.borrow_mut().client {
             Client::Http2(frames) => frames.trailers().is_some() && !self.trailers_sent,
-            Client::Http1(_) => false,
+            Client::Http1(_) | Client::Nothing => false,
         };
         self.is_complete() && !trailers_due
     }
