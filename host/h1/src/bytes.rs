@@ -1,7 +1,14 @@
 //! Which bytes may stand where.
 
 /// `tchar` (RFC 9110 section 5.6.2): methods and field names.
+#[inline]
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
+    // The last eight may overlap those before.
+    if let Some(last) = bytes.last_chunk()
+        && bytes.as_chunks().0.iter().chain([last]).all(is_usual)
+    {
+        return true;
+    }
     !bytes.is_empty() && token_length(bytes) == bytes.len()
 }
 
@@ -9,6 +16,22 @@ pub(crate) fn is_token(bytes: &[u8]) -> bool {
 #[inline]
 pub(crate) fn token_length(bytes: &[u8]) -> usize {
     bytes.iter().position(|byte| !is_token_byte(*byte)).unwrap_or(bytes.len())
+}
+
+/// Whether all of eight bytes are what the names of fields are usually made of: letters, digits and `-`.
+#[inline]
+fn is_usual(bytes: &[u8; 8]) -> bool {
+    let word = u64::from_le_bytes(*bytes);
+    // No sum carries into the next byte: all are below 0x80, and what is added is below 0x80.
+    let low = word & repeated(0x7f);
+    let at_least = |from: u8| low + repeated(0x80 - from);
+    let letter = {
+        let low = low | repeated(0x20);
+        (low + repeated(0x80 - b'a')) & !(low + repeated(0x80 - (b'z' + 1)))
+    };
+    // `.` between `-` and the digits is in a token, too.
+    let digit = at_least(b'-') & !at_least(b'9' + 1) & !zeros(low ^ repeated(b'/'));
+    (letter | digit) & !word & repeated(0x80) == repeated(0x80)
 }
 
 /// `field-vchar`, `obs-text`, space and tab (RFC 9110 section 5.5): no other control byte, no line break.
@@ -20,12 +43,14 @@ pub(crate) fn is_value(bytes: &[u8]) -> bool {
 /// How many bytes there are in front of the first that no field value has: the end of its line, usually.
 #[inline]
 pub(crate) fn value_length(bytes: &[u8]) -> usize {
-    let (words, _) = bytes.as_chunks::<8>();
     let mut seen = 0;
-    for word in words {
+    for word in bytes.as_chunks().0 {
         let found = controls(u64::from_le_bytes(*word));
         if found != 0 {
             seen += (found.trailing_zeros() / 8) as usize;
+            if bytes[seen] != b'\t' {
+                return seen;
+            }
             break;
         }
         seen += 8;
@@ -76,7 +101,16 @@ pub(crate) fn is_target(bytes: &[u8]) -> bool {
 }
 
 /// Without spaces and tabs around it.
-pub(crate) fn trim(mut bytes: &[u8]) -> &[u8] {
+#[inline]
+pub(crate) fn trim(bytes: &[u8]) -> &[u8] {
+    // As nearly every value comes: one space in front.
+    match bytes {
+        [b' ', value @ ..] if value.first() > Some(&b' ') && value.last() > Some(&b' ') => value,
+        _ => trim_any(bytes),
+    }
+}
+
+fn trim_any(mut bytes: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] = bytes {
         bytes = rest;
     }
@@ -134,6 +168,42 @@ mod tests {
             assert_eq!(is_target(&one), target, "{byte:#x}");
         }
         assert!(!is_token(b"") && is_value(b"") && !is_target(b""));
+    }
+
+    #[test]
+    fn a_token_is_one_wherever_its_bytes_stand() {
+        for length in 1..20 {
+            for at in 0..length {
+                for byte in 0..=255_u8 {
+                    for around in b"aZ09-.!" {
+                        let mut token = vec![*around; length];
+                        token[at] = byte;
+                        let expected = is_token_byte(byte);
+                        assert_eq!(is_token(&token), expected, "{byte:#x} at {at} of {length}, {around:#x}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn spaces_and_tabs_around_a_value_are_none_of_it() {
+        for (bytes, value) in [
+            ("", ""),
+            (" ", ""),
+            ("  ", ""),
+            (" a", "a"),
+            ("a", "a"),
+            ("a ", "a"),
+            (" a ", "a"),
+            ("  a", "a"),
+            ("\ta", "a"),
+            (" a b\t", "a b"),
+            (" \t", ""),
+            (" a\tb", "a\tb"),
+        ] {
+            assert_eq!(trim(bytes.as_bytes()), value.as_bytes(), "{bytes:?}");
+        }
     }
 
     #[test]

@@ -84,12 +84,12 @@ pub fn request<'f, 'a: 'f>(
     limits: &Limits,
     room: &'f mut Fields<'a>,
 ) -> Result<RequestHead<'f>, HeadError> {
-    let mut lines = Reader { rest: head.strip_prefix(b"\r\n").unwrap_or(head) };
+    let mut lines = Reader { head, rest: head.strip_prefix(b"\r\n").unwrap_or(head) };
     let line = lines.next()?;
     limits.start_line(line.len() + 1)?;
     let (method, target, version) = request_line(line)?;
     lines.fields(limits, room)?;
-    Ok(RequestHead { method, target, version, fields: Lines::of(room) })
+    Ok(RequestHead { method, target, version, fields: Lines::read_from(head, room) })
 }
 
 /// Reads a response head, from its first byte to the end that [`crate::HeadEnd`] found; see [`request`].
@@ -98,15 +98,15 @@ pub fn response<'f, 'a: 'f>(
     limits: &Limits,
     room: &'f mut Fields<'a>,
 ) -> Result<ResponseHead<'f>, HeadError> {
-    let mut lines = Reader { rest: head };
+    let mut lines = Reader { head, rest: head };
     let (version, status, reason) = status_line(lines.next()?)?;
     lines.fields(limits, room)?;
-    Ok(ResponseHead { version, status, reason, fields: Lines::of(room) })
+    Ok(ResponseHead { version, status, reason, fields: Lines::read_from(head, room) })
 }
 
 /// The status of a response head whose end was found, before all of it is read.
 pub fn status(head: &[u8]) -> Result<u16, HeadError> {
-    Ok(status_line(Reader { rest: head }.next()?)?.1)
+    Ok(status_line(Reader { head, rest: head }.next()?)?.1)
 }
 
 /// `method SP request-target SP HTTP-version` (RFC 9112 section 3): single spaces, nothing around them. HTTP/0.9 has
@@ -162,6 +162,7 @@ fn version(word: &[u8]) -> Result<Version, Option<HeadError>> {
 /// The lines of a complete head. That each line feed follows a carriage return is checked again: this reader does not
 /// depend on who found the end.
 struct Reader<'a> {
+    head: &'a [u8],
     rest: &'a [u8],
 }
 
@@ -190,6 +191,7 @@ impl<'a> Reader<'a> {
     /// `field-name ":" OWS field-value OWS CRLF` (RFC 9112 section 5). White space in front would be a folded line,
     /// white space behind the name is how a field is hidden from one of two servers.
     fn field(&mut self) -> Result<Field<'a>, HeadError> {
+        let at = self.head.len() - self.rest.len();
         let (name, rest) = self.rest.split_at(find(b':', self.rest).unwrap_or(self.rest.len()));
         let known = Known::look_up(name);
         // A name that is known as a whole is a token.
@@ -205,7 +207,9 @@ impl<'a> Reader<'a> {
             [] => return Err(NO_END),
             _ => return Err(HeadError::Malformed("a field value holds a control byte")),
         };
-        Ok(Field::of(name, trim(value), known))
+        let trimmed = trim(value);
+        let as_written = value.len() == trimmed.len() + 1 && value[0] == b' ';
+        Ok(Field::of(name, trimmed, known, (at, as_written)))
     }
 
     /// What is wrong with a line that does not begin as a field's.

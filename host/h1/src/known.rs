@@ -126,8 +126,9 @@ impl Known {
     }
 
     /// Whether every name that begins like this one is meant.
+    #[inline]
     pub const fn is_family(self) -> bool {
-        matches!(self.name().as_bytes(), [.., b'-'])
+        FAMILIES.contains(self)
     }
 
     /// Names that have their beginning in common. Few share even their first byte with one.
@@ -175,10 +176,26 @@ fn same_letters(name: &[u8], canonical: &[u8]) -> bool {
     };
     // The last eight may overlap those before.
     let (Some(last), Some(other)) = (name.last_chunk(), canonical.last_chunk()) else {
-        return name.eq_ignore_ascii_case(canonical);
+        return differ(&widened(name), &widened(canonical)) == 0;
     };
     let whole = name.as_chunks().0.iter().zip(canonical.as_chunks().0);
     whole.fold(differ(last, other), |found, (one, other)| found | differ(one, other)) == 0
+}
+
+/// The bytes of a short name, some of them twice, as two names of one length do alike.
+#[inline]
+fn widened(name: &[u8]) -> [u8; 8] {
+    let mut wide = [0; 8];
+    if let (Some(first), Some(last)) = (name.first_chunk::<4>(), name.last_chunk::<4>()) {
+        wide[..4].copy_from_slice(first);
+        wide[4..].copy_from_slice(last);
+    } else if let (Some(first), Some(last)) = (name.first_chunk::<2>(), name.last_chunk::<2>()) {
+        wide[..2].copy_from_slice(first);
+        wide[2..4].copy_from_slice(last);
+    } else if let [one] = name {
+        wide[0] = *one;
+    }
+    wide
 }
 
 const fn fold(byte: u8) -> u8 {
@@ -235,6 +252,18 @@ const fn begins(name: &[u8], start: &[u8]) -> bool {
     }
     true
 }
+
+/// See [`Known::is_family`].
+const FAMILIES: NameSet = {
+    let (mut families, mut at) = (NameSet(0), 0);
+    while at < Known::ALL.len() {
+        if matches!(Known::ALL[at].name().as_bytes(), [.., b'-']) {
+            families.insert(Known::ALL[at]);
+        }
+        at += 1;
+    }
+    families
+};
 
 /// A set of names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -82,9 +82,8 @@ impl UpstreamRequest<'_> {
     pub(super) fn write(&self, out: &mut Vec<u8>) {
         write::request_line(out, self.head.method, &self.outgoing.target);
         write::field(out, b"host", self.to.host.as_bytes());
-        for (_, field) in self.outgoing.fields.of(self.head.fields.all()) {
-            write::field(out, field.name, field.value);
-        }
+        let passing = self.outgoing.fields;
+        self.head.fields.write(|index| passing.contains(index), out);
         if self.websocket {
             write::field(out, b"connection", b"Upgrade");
             write::field(out, b"upgrade", b"websocket");
@@ -196,9 +195,7 @@ pub(super) fn write_interim(
 }
 
 fn relayed_fields(out: &mut Vec<u8>, fields: Lines<'_>, plan: &Relay) {
-    for (_, field) in plan.fields.of(fields.all()) {
-        write::field(out, field.name, field.value);
-    }
+    fields.write(|index| plan.fields.contains(index), out);
     for (name, value) in &plan.added {
         // What we write is made of values that were field values before.
         write::checked_field(out, name.as_bytes(), value);

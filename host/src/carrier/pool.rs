@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::future::Future;
+use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -100,8 +101,7 @@ impl Pool {
                 return Ok(Checkout { sender, reused: true, slot });
             }
         }
-        // Boxed, as is what else is rare: it would be part of every request, which is moved more than once.
-        let sender = Box::pin(slot.open(to, wanted, &self.buffers)).await?;
+        let sender = slot.opened(to, wanted, &self.buffers).await?;
         Ok(Checkout { sender, reused: false, slot })
     }
 
@@ -174,6 +174,18 @@ impl Slot {
                 return Some(Sender::Http1(idle.call));
             }
         }
+    }
+
+    /// [`Self::open`], boxed apart from every request: as part of one, it would take room in its state and on its stack.
+    #[cold]
+    #[inline(never)]
+    fn opened<'a>(
+        &'a self,
+        to: &'a Destination,
+        wanted: Wanted,
+        buffers: &'a Rc<Buffers>,
+    ) -> Pin<Box<dyn Future<Output = Result<Sender, PoolError>> + 'a>> {
+        Box::pin(self.open(to, wanted, buffers))
     }
 
     async fn open(

@@ -1,7 +1,7 @@
 //! One request to the upstream, and one more on a new connection if a kept one was dead.
 
 use std::future::{Future, poll_fn};
-use std::pin::pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
@@ -100,7 +100,7 @@ impl<'a> Sending<'_, 'a> {
         record.sent(reused);
         match sender {
             Sender::Http1(call) => self.by_http1(credential, call, slot, reused).await,
-            Sender::Http2(sender) => self.by_http2(credential, sender, reused).await,
+            Sender::Http2(sender) => self.boxed_by_http2(credential, sender, reused).await,
         }
     }
 
@@ -153,6 +153,17 @@ impl<'a> Sending<'_, 'a> {
                 Err(Failure::Final(refusal, chain(&error)))
             }
         }
+    }
+
+    /// [`Self::by_http2`], boxed apart from the requests that go by HTTP/1.1, for whose state and stack it is too large.
+    #[inline(never)]
+    fn boxed_by_http2<'s>(
+        &'s self,
+        credential: &'s Prepared,
+        sender: http2::SendRequest<Attempt>,
+        reused: bool,
+    ) -> Pin<Box<dyn Future<Output = Result<Answer, Failure>> + 's>> {
+        Box::pin(self.by_http2(credential, sender, reused))
     }
 
     async fn by_http2(

@@ -80,7 +80,6 @@ pub(super) fn own<'a>(
     allowed: &[AllowedHost],
 ) -> Result<Addressee<'a>, Refusal> {
     let (host, port) = split_port(authority).ok_or(Refusal::Malformed("Host is not an authority"))?;
-    let host = std::str::from_utf8(host).map_err(|_| Refusal::Malformed("Host is not an authority"))?;
     // Compared as text: `127.1`, `[0::1]` or `localhost.` are spellings only an attacker needs.
     let our_port = match (via.local, port) {
         (Local::Tcp(local), Some(port)) => is_decimal(port, local.port()),
@@ -88,13 +87,13 @@ pub(super) fn own<'a>(
         // A socket has no port that could be wrong.
         (Local::Unix, _) => true,
     };
-    let same = |name: &str| host.eq_ignore_ascii_case(name);
+    let same = |name: &str| host.eq_ignore_ascii_case(name.as_bytes());
     if our_port {
         let is_address = || matches!(via.local, Local::Tcp(local) if same(&address(local)));
         if same("127.0.0.1") || same("localhost") || same("[::1]") || is_address() {
             return Ok(Addressee::Host);
         }
-        if let Some(label) = route_label(host) {
+        if let Some(label) = std::str::from_utf8(host).ok().and_then(route_label) {
             return Ok(Addressee::Route(label));
         }
     }

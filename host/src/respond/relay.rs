@@ -1,5 +1,7 @@
 //! The plan for relaying an upstream response: fields gone, fields rewritten, fields added.
 
+use smallvec::SmallVec;
+
 use super::rewrite::{self, Links};
 use super::rewrite_json;
 use crate::credential::Prepared;
@@ -81,6 +83,7 @@ pub fn relay(
         added: Vec::new(),
         json_links: rewrite_json::applies(head, policy),
     };
+    let secrets = secrets(credential);
     let is_framed_by_length = !head.fields.has(Known::TransferEncoding);
     let not_ours = match policy.cookies {
         Cookies::Drop => NOT_FOR_OUR_ORIGIN.or(COOKIES),
@@ -89,7 +92,7 @@ pub fn relay(
     for (index, field) in head.fields.iter().enumerate() {
         let length = is_framed_by_length && field.is(Known::ContentLength);
         let stays_behind = NEVER.contains(field.means()) || field.is_of(not_ours);
-        if (length || !stays_behind) && !reveals(field.value, credential) {
+        if (length || !stays_behind) && !secrets.iter().any(|secret| contains(field.value, secret)) {
             plan.fields.insert(index);
         }
     }
@@ -112,16 +115,15 @@ pub fn relay(
     }
 }
 
-/// Whether a value contains the credential: a header that reflects the request would hand it to the client.
-fn reveals(value: &[u8], credential: &Prepared) -> bool {
-    let secrets = credential.fields.iter().filter(|(_, own)| own.is_sensitive()).map(|(_, own)| {
-        // `Bearer x`: the scheme is no secret and may be left out of a reflection. Looked for in every value of every
-        // response, so many bytes at a time.
+/// What no value may contain: a header that reflects the request would hand the credential to the client.
+fn secrets(credential: &Prepared) -> SmallVec<[&[u8]; 2]> {
+    let in_fields = credential.fields.iter().filter(|(_, own)| own.is_sensitive()).map(|(_, own)| {
+        // `Bearer x`: the scheme is no secret and may be left out of a reflection.
         let own = own.as_bytes();
         &own[memchr::memrchr(b' ', own).map_or(0, |space| space + 1)..]
     });
     let in_query = credential.query.iter().map(|(_, own)| own.as_bytes());
-    secrets.chain(in_query).any(|secret| secret.len() >= SHORTEST_SECRET && contains(value, secret))
+    in_fields.chain(in_query).filter(|secret| secret.len() >= SHORTEST_SECRET).collect()
 }
 
 fn contains(value: &[u8], part: &[u8]) -> bool {
