@@ -154,11 +154,13 @@ impl Explainer<'_> {
 
     fn onward(&self, plan: &RequestPlan<'_>, fields: Lines<'_>, dedicated: bool) -> Onward {
         let added = self.injected(&plan.route);
-        let outgoing = plan.outgoing(fields, &named(&added));
+        let credential = named(&added);
+        let outgoing = plan.outgoing(fields, &credential);
+        let target = outgoing.target.to_vec();
         let gone = |(index, _): &(usize, &Field<'_>)| !outgoing.fields.contains(*index);
         // The first is `Host`, which is written anew.
         let removed = fields.iter().enumerate().skip(1).filter(gone);
-        let path = outgoing.target.split(|byte| *byte == b'?').next().unwrap_or_default();
+        let path = target.split(|byte| *byte == b'?').next().unwrap_or_default();
         Onward {
             matched_by: match (plan.client().mount, dedicated) {
                 (Mount::Path, _) => "path",

@@ -68,7 +68,7 @@ pub(crate) fn view<'a>(
 /// What an upstream request is made of: the surviving client fields, ours, the credential's last.
 pub(super) struct UpstreamRequest<'a> {
     pub(super) head: &'a RequestHead<'a>,
-    pub(super) outgoing: Outgoing,
+    pub(super) outgoing: Outgoing<'a>,
     pub(super) to: &'a Destination,
     pub(super) credential: &'a Prepared,
     pub(super) websocket: bool,
@@ -80,7 +80,7 @@ pub(super) struct UpstreamRequest<'a> {
 impl UpstreamRequest<'_> {
     /// For HTTP/1.1, but for what frames the body and the end.
     pub(super) fn write(&self, out: &mut Vec<u8>) {
-        write::request_line(out, self.head.method, &self.outgoing.target);
+        write::request_line(out, self.head.method, |out| self.outgoing.target.write(out));
         write::field(out, b"host", self.to.host.as_bytes());
         let passing = self.outgoing.fields;
         self.head.fields.write(|index| passing.contains(index), out);
@@ -99,7 +99,7 @@ impl UpstreamRequest<'_> {
     /// For HTTP/2.
     pub(super) fn build<B>(self, body: B) -> Result<http::Request<B>, Refusal> {
         let malformed = Refusal::Malformed("the request is none in HTTP/2");
-        let path = PathAndQuery::try_from(self.outgoing.target.as_slice());
+        let path = PathAndQuery::try_from(self.outgoing.target.to_vec());
         let path = path.map_err(|_| Refusal::Malformed("the request target is not a path"))?;
         let mut headers = HeaderMap::with_capacity(self.head.fields.len() + self.credential.fields.len() + 2);
         for (_, field) in self.outgoing.fields.of(self.head.fields.all()) {

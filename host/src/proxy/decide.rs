@@ -128,7 +128,7 @@ fn forward<'a>(
 
 impl RequestPlan<'_> {
     /// The upstream's target and the client's fields that go along, for this credential.
-    pub fn outgoing(&self, fields: Lines<'_>, credential: &Prepared) -> Outgoing {
+    pub fn outgoing<'r>(&'r self, fields: Lines<'_>, credential: &'r Prepared) -> Outgoing<'r> {
         outgoing(&self.to.base, self.rest, self.admitted.query, (fields, self.fields), credential)
     }
 

@@ -3,66 +3,79 @@
 //! Built from parts. The client's bytes end up in the path below the base and in the query, never in
 //! front of them: `/p@evil/`, `/p:80`, `//evil` are paths like any other (LiteLLM CVE-2024-6587).
 
-use smallvec::SmallVec;
-
 use super::Base;
 use crate::credential::Prepared;
 use crate::message::{FieldSet, Lines};
 
-/// A request target; the usual ones need no allocation.
-pub type Target = SmallVec<[u8; 256]>;
-
 /// Target and fields of an upstream request, with the credential in both.
-pub struct Outgoing {
-    /// Path and query. Not to be logged: the query may hold the credential.
-    pub target: Target,
+pub struct Outgoing<'a> {
+    /// Path and query.
+    pub target: Target<'a>,
     /// The client's fields that go along: none has the name of a credential's field.
     pub fields: FieldSet,
 }
 
+/// The target of an upstream request, written where it is needed. Not to be logged: the query may hold the credential.
+pub struct Target<'a> {
+    base: &'a str,
+    rest: &'a [u8],
+    query: Option<&'a [u8]>,
+    credential: &'a [(String, String)],
+}
+
 /// Puts `rest` (beginning with `/`) below `base` and attaches the query part of `credential`; its
 /// field part is for the carrier to add, `client_fields` without those names.
-pub fn outgoing(
-    base: &Base,
-    rest: &[u8],
-    query: Option<&[u8]>,
+pub fn outgoing<'a>(
+    base: &'a Base,
+    rest: &'a [u8],
+    query: Option<&'a [u8]>,
     client_fields: (Lines<'_>, FieldSet),
-    credential: &Prepared,
-) -> Outgoing {
-    let mut target =
-        Target::with_capacity(base.path().len() + rest.len() + query.map_or(0, |query| query.len() + 1));
-    target.extend_from_slice(base.path().as_bytes());
-    target.extend_from_slice(rest);
-    append_query(&mut target, query, &credential.query);
+    credential: &'a Prepared,
+) -> Outgoing<'a> {
     let (all, mut fields) = client_fields;
     for (name, _) in &credential.fields {
         fields.remove_named(&all, name.as_str().as_bytes());
     }
-    Outgoing { target, fields }
+    Outgoing { target: Target { base: base.path(), rest, query, credential: &credential.query }, fields }
 }
 
-fn append_query(target: &mut Target, query: Option<&[u8]>, credential: &[(String, String)]) {
-    if credential.is_empty() {
-        // Byte for byte, an empty query included.
-        if let Some(query) = query {
-            target.push(b'?');
-            target.extend_from_slice(query);
+impl Target<'_> {
+    /// Adds it to what is there.
+    pub fn write(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(self.base.as_bytes());
+        out.extend_from_slice(self.rest);
+        if !self.credential.is_empty() {
+            self.write_query(out);
+        } else if let Some(query) = self.query {
+            // Byte for byte, an empty one included.
+            out.push(b'?');
+            out.extend_from_slice(query);
         }
-        return;
     }
-    let is_credential = |pair: &&[u8]| {
-        let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
-        credential.iter().any(|(own, _)| same_parameter(name, own))
-    };
-    let mut separator = b'?';
-    let mut push = |parts: [&[u8]; 3]| {
-        target.push(separator);
-        separator = b'&';
-        parts.into_iter().for_each(|part| target.extend_from_slice(part));
-    };
-    let kept = query.into_iter().flat_map(|query| query.split(|byte| *byte == b'&'));
-    kept.filter(|pair| !is_credential(pair)).for_each(|pair| push([pair, b"", b""]));
-    credential.iter().for_each(|(name, value)| push([name.as_bytes(), b"=", value.as_bytes()]));
+
+    /// By itself.
+    pub fn to_vec(&self) -> Vec<u8> {
+        let mut alone = Vec::new();
+        self.write(&mut alone);
+        alone
+    }
+
+    /// The client's parameters but for those of the credential's names, and the credential's.
+    fn write_query(&self, out: &mut Vec<u8>) {
+        let is_credential = |pair: &&[u8]| {
+            let name = pair.split(|byte| *byte == b'=').next().unwrap_or_default();
+            self.credential.iter().any(|(own, _)| same_parameter(name, own))
+        };
+        let mut separator = b'?';
+        let mut push = |parts: [&[u8]; 3]| {
+            out.push(separator);
+            separator = b'&';
+            parts.into_iter().for_each(|part| out.extend_from_slice(part));
+        };
+        let kept = self.query.into_iter().flat_map(|query| query.split(|byte| *byte == b'&'));
+        kept.filter(|pair| !is_credential(pair)).for_each(|pair| push([pair, b"", b""]));
+        self.credential.iter().for_each(|(name, value)| push([name.as_bytes(), b"=", value.as_bytes()]));
+    }
 }
 
 /// Whether a client's parameter name means `own`, percent-encoding and case aside.
@@ -92,8 +105,8 @@ mod tests {
 
     fn target(base: &str, rest: &str, query: Option<&str>, credential: &Prepared) -> String {
         let none = (Lines::of(&[]), FieldSet::default());
-        let built =
-            outgoing(&base.parse().unwrap(), rest.as_bytes(), query.map(str::as_bytes), none, credential);
+        let base = base.parse().unwrap();
+        let built = outgoing(&base, rest.as_bytes(), query.map(str::as_bytes), none, credential);
         String::from_utf8(built.target.to_vec()).unwrap()
     }
 
@@ -123,7 +136,8 @@ mod tests {
         let mut all = FieldSet::default();
         (0..fields.len()).for_each(|index| all.insert(index));
         let base = "https://up.example".parse().unwrap();
-        let built = outgoing(&base, b"/", None, (Lines::of(&fields), all), &credential(&["x-token"], &[]));
+        let token = credential(&["x-token"], &[]);
+        let built = outgoing(&base, b"/", None, (Lines::of(&fields), all), &token);
         let kept: Vec<_> = built.fields.of(&fields).map(|(_, field)| field.name).collect();
         assert_eq!(kept, [b"accept".as_slice(), b"X-Tokens"]);
     }
