@@ -23,14 +23,12 @@ pub(crate) fn token_length(bytes: &[u8]) -> usize {
 fn is_usual(bytes: &[u8; 8]) -> bool {
     let word = u64::from_le_bytes(*bytes);
     // No sum carries into the next byte: all are below 0x80, and what is added is below 0x80.
+    let within =
+        |low: u64, first: u8, last: u8| (low + repeated(0x80 - first)) & !(low + repeated(0x80 - (last + 1)));
     let low = word & repeated(0x7f);
-    let at_least = |from: u8| low + repeated(0x80 - from);
-    let letter = {
-        let low = low | repeated(0x20);
-        (low + repeated(0x80 - b'a')) & !(low + repeated(0x80 - (b'z' + 1)))
-    };
-    // `.` between `-` and the digits is in a token, too.
-    let digit = at_least(b'-') & !at_least(b'9' + 1) & !zeros(low ^ repeated(b'/'));
+    let letter = within(low | repeated(0x20), b'a', b'z');
+    // Between `-` and the digits are `.`, which is in a token, too, and `/`, which is not.
+    let digit = within(low, b'-', b'9') & !zeros(low ^ repeated(b'/'));
     (letter | digit) & !word & repeated(0x80) == repeated(0x80)
 }
 

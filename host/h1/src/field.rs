@@ -131,13 +131,15 @@ impl<'a> Lines<'a> {
         let mut run = 0..0;
         for (_, field) in self.all.iter().enumerate().filter(|(index, _)| passes(*index)) {
             let line = field.at..field.at + field.name.len() + field.value.len() + 4;
-            if field.as_written && line.start == run.end {
+            // Fields that were read may be looked at without their head, too.
+            let is_there = field.as_written && line.end <= self.head.len();
+            if is_there && line.start == run.end {
                 run.end = line.end;
                 continue;
             }
             out.extend_from_slice(self.head.get(run).unwrap_or_default());
-            run = if field.as_written { line } else { 0..0 };
-            if !field.as_written {
+            run = if is_there { line } else { 0..0 };
+            if !is_there {
                 write::field(out, field.name, field.value);
             }
         }
@@ -189,9 +191,11 @@ mod tests {
         let known: Vec<_> = fields.iter().map(|field| Field::new(field.name, field.value)).collect();
         for passing in 0_u32..1 << fields.len() {
             let passes = |index: usize| passing >> index & 1 == 1;
-            let (mut copied, mut from_elsewhere, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+            let (mut copied, mut from_elsewhere, mut without_head, mut expected) =
+                (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             fields.write(passes, &mut copied);
             Lines::of(&known).write(passes, &mut from_elsewhere);
+            Lines::of(fields.all()).write(passes, &mut without_head);
             for (index, field) in fields.iter().enumerate() {
                 if passes(index) {
                     write::field(&mut expected, field.name, field.value);
@@ -199,6 +203,7 @@ mod tests {
             }
             assert_eq!(copied.escape_ascii().to_string(), expected.escape_ascii().to_string());
             assert_eq!(from_elsewhere, expected);
+            assert_eq!(without_head, expected);
         }
     }
 
